@@ -1,0 +1,18 @@
+import { hasErrorName, PullFailoverError } from './pull-failover-error.js';
+
+/** The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), or `allowHost` said no. */
+export class ImageRefusedError extends PullFailoverError {
+  override readonly name = 'ImageRefusedError';
+  readonly image: string;
+  readonly option: 'unlisted' | 'allowHost' | 'contact';
+
+  constructor(image: string, option: ImageRefusedError['option'], message: string) {
+    super(message, { code: 'ERR_IMAGE_REFUSED', retryable: false });
+    this.image = image;
+    this.option = option;
+  }
+}
+
+export function isImageRefusedError(value: unknown): value is ImageRefusedError {
+  return hasErrorName(value, 'ImageRefusedError');
+}

@@ -1,0 +1,18 @@
+import { hasErrorName, PullFailoverError } from './pull-failover-error.js';
+
+/** The image exists, but it cannot be pulled: schema 1, no such platform, not an image, too large a manifest. */
+export class UnsupportedImageError extends PullFailoverError {
+  override readonly name = 'UnsupportedImageError';
+  readonly image: string;
+  readonly problem: 'schema-1' | 'no-such-platform' | 'not-an-image' | 'malformed' | 'too-large' | 'foreign-layer';
+
+  constructor(image: string, problem: UnsupportedImageError['problem'], message: string, cause?: unknown) {
+    super(message, { code: 'ERR_IMAGE_UNSUPPORTED', retryable: false, ...(cause === undefined ? {} : { cause }) });
+    this.image = image;
+    this.problem = problem;
+  }
+}
+
+export function isUnsupportedImageError(value: unknown): value is UnsupportedImageError {
+  return hasErrorName(value, 'UnsupportedImageError');
+}

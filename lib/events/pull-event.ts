@@ -1,0 +1,208 @@
+import type { ErrorCode } from '../errors/pull-failover-error.js';
+import type { Digest } from '../vocabulary/digest.js';
+import type { Operation } from '../vocabulary/operation.js';
+import type { Phase, RegistryPhase } from '../vocabulary/phase.js';
+import type { Reason, Verdict } from '../vocabulary/reason.js';
+import type { Attempt, PullBytes, PullReport, Resolution } from '../vocabulary/report.js';
+import type { Route } from '../vocabulary/route.js';
+
+/** What every payload has. */
+interface Stamp<Type extends string> {
+  readonly type: Type;
+  /** Grows by one with each event of one puller. */
+  readonly seq: number;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+/** What every event of one pull has. */
+interface OfPull<Type extends string> extends Stamp<Type> {
+  readonly pullId: string;
+  /** The canonical name of the image. */
+  readonly image: string;
+  readonly operation: Operation | null;
+  /** The engine's id. */
+  readonly engine: string;
+}
+
+/** Why a registry has its place in a plan. */
+export type PlaceReason =
+  'listed' | 'ordered-for-kind' | 'own-registry' | 'circuit-open' | 'circuit-half-open' | 'limited';
+
+/** A registry in a plan. */
+export interface PlannedCandidate {
+  readonly registry: string;
+  /** The repository at that registry, without the host. */
+  readonly repository: string;
+  readonly reason: PlaceReason;
+}
+
+/** The pull was accepted. Once per pull, before anything else of it. */
+export type PullStarted = OfPull<'pull:started'>;
+/** The order of registries was decided. Once per pull that asks registries, again after it was parked. */
+export interface PullPlanned extends OfPull<'pull:planned'> {
+  readonly replicaSet: string | null;
+  readonly candidates: readonly PlannedCandidate[];
+  readonly route: Route;
+}
+/** An identical pull into the same engine is under way; this one shares its work. At most once per pull. */
+export interface PullJoined extends OfPull<'pull:joined'> {
+  readonly joinedPullId: string;
+}
+/** A phase began. Once per phase and pull, again when a parked pull goes on. */
+export interface PhaseStarted extends OfPull<'phase:started'> {
+  readonly phase: Phase;
+}
+/** A phase is over, well or not. Follows each `phase:started`. */
+export interface PhaseEnded extends OfPull<'phase:ended'> {
+  readonly phase: Phase;
+  readonly durationMs: number;
+}
+/** How far one layer is. */
+export interface LayerProgress {
+  readonly digest: Digest;
+  readonly totalBytes: number;
+  readonly doneBytes: number;
+  /** Who serves it now, or null when nobody does (it was local, or is queued). */
+  readonly registry: string | null;
+}
+/** Bytes arrived. Throttled: at most one each 100 ms and pull. */
+export interface PullProgressed extends OfPull<'pull:progressed'> {
+  readonly phase: Phase;
+  readonly bytes: PullBytes;
+  readonly layers: readonly LayerProgress[];
+}
+/** One attempt at one registry failed. Once per entry of the report's `attempts`. */
+export interface RegistryFailed extends OfPull<'registry:failed'> {
+  readonly registry: string;
+  readonly phase: Phase;
+  readonly reason: Reason;
+  readonly verdict: Verdict;
+  readonly object: string;
+  readonly elapsedMs: number;
+  readonly bytes: number;
+}
+/** Another registry took work over. Once per pull × phase × from → to, never per blob. */
+export interface PullFailedOver extends OfPull<'pull:failed-over'> {
+  readonly phase: Phase;
+  readonly from: string;
+  readonly to: string;
+  readonly reason: Reason;
+  /** Bytes of the object that need not be fetched again. */
+  readonly bytesKept: number;
+}
+/** The engine's own copy is used instead of a registry's. At most once per pull. */
+export interface PullServedFromCache extends OfPull<'pull:served-from-cache'> {
+  readonly digest: Digest;
+  /** Why no registry was used: the policy, or the last failure. */
+  readonly why: 'if-not-present' | 'never' | 'exhausted';
+  readonly reason: Reason | null;
+}
+/** No registry can serve now; the pull waits (`whenExhausted: { waitMs }`, or a Retry-After). */
+export interface PullParked extends OfPull<'pull:parked'> {
+  readonly phase: Phase;
+  readonly reason: Reason | null;
+  /** Milliseconds since the epoch until which it waits at most, or null without a limit. */
+  readonly untilMs: number | null;
+}
+/** A parked pull tries again. Follows `pull:parked`, unless the pull ended while it was parked. */
+export interface PullResumed extends OfPull<'pull:resumed'> {
+  readonly parkedMs: number;
+  readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'interval' | 'promoted';
+}
+/** The image is in the engine. One of the three ends of a pull; nothing of this pull follows. */
+export interface PullSucceeded extends OfPull<'pull:succeeded'> {
+  readonly report: PullReport;
+}
+/** The pull failed. One of the three ends of a pull; nothing of this pull follows. */
+export interface PullFailed extends OfPull<'pull:failed'> {
+  readonly error: {
+    readonly code: ErrorCode | 'ERR_UNEXPECTED';
+    readonly message: string;
+    readonly retryable: boolean;
+  };
+  readonly attempts: readonly Attempt[];
+}
+/** The caller ended the pull. One of the three ends of a pull; nothing of this pull follows. */
+export interface PullAborted extends OfPull<'pull:aborted'> {
+  readonly attempts: readonly Attempt[];
+}
+
+/** A registry does not have an object that its replica set should have. Once per pull, registry and object. */
+export interface ReplicaMissing extends OfPull<'replica:missing'> {
+  readonly registry: string;
+  readonly phase: RegistryPhase;
+  /** The tag or digest. */
+  readonly object: string;
+}
+/** A replica holds other content under the same tag. Once per pull and registry. */
+export interface ReplicaDiverged extends OfPull<'replica:diverged'> {
+  readonly registry: string;
+  readonly digest: Digest;
+  readonly expected: Digest;
+  /** What was done about it. */
+  readonly used: 'remembered' | 'replica' | 'none';
+}
+/** A replica holds the same image (the same config) in another packing, and it was used. Once per pull. */
+export interface ReplicaRepackaged extends OfPull<'replica:repackaged'> {
+  readonly registry: string;
+  readonly digest: Digest;
+  readonly expected: Digest;
+  readonly config: Digest;
+}
+/** Not the first registry allowed to resolve, but a later one resolved the tag. At most once per pull. */
+export interface TagResolvedByReplica extends OfPull<'tag:resolved-by-replica'> {
+  readonly registry: string;
+  readonly digest: Digest;
+  readonly resolution: Resolution;
+}
+/** Credentials that had worked at this registry, and were read again, are rejected. Once per pull and registry. */
+export interface RegistryCredentialsRejected extends OfPull<'registry:credentials-rejected'> {
+  readonly registry: string;
+  readonly reason: Reason;
+}
+
+/** What every event of one circuit has. */
+interface OfCircuit<Type extends string> extends Stamp<Type> {
+  readonly registry: string;
+  readonly phase: RegistryPhase;
+  readonly reason: Reason | null;
+}
+/** A registry is taken for ill in one phase: plans put it last until the cool-down is over. */
+export interface CircuitOpened extends OfCircuit<'circuit:opened'> {
+  /** Milliseconds since the epoch at which the cool-down ends. */
+  readonly untilMs: number;
+}
+/** The cool-down is over: the next pull tries this registry in its place again. */
+export type CircuitHalfOpened = OfCircuit<'circuit:half-opened'>;
+/** The registry is well again in this phase. */
+export type CircuitClosed = OfCircuit<'circuit:closed'>;
+
+/** Everything a puller says, as one union over `type`. */
+export type PullEvent =
+  | PullStarted
+  | PullPlanned
+  | PullJoined
+  | PhaseStarted
+  | PhaseEnded
+  | PullProgressed
+  | RegistryFailed
+  | PullFailedOver
+  | PullServedFromCache
+  | PullParked
+  | PullResumed
+  | PullSucceeded
+  | PullFailed
+  | PullAborted
+  | ReplicaMissing
+  | ReplicaDiverged
+  | ReplicaRepackaged
+  | TagResolvedByReplica
+  | RegistryCredentialsRejected
+  | CircuitOpened
+  | CircuitHalfOpened
+  | CircuitClosed;
+
+export type PullEventType = PullEvent['type'];
+/** The payload of one event type. */
+export type PullEventOf<Type extends PullEventType> = Extract<PullEvent, { readonly type: Type }>;
