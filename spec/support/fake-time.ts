@@ -9,7 +9,7 @@ export interface FakeTime {
 }
 
 /** Replaces timers and the library's clock, and nothing else: with more faked, an undici request hangs. */
-export function startFakeTime(startMs = Date.UTC(2017, 6, 26, 18, 20)): FakeTime {
+export function startFakeTime(startMs: number = Date.UTC(2017, 6, 26, 18, 20)): FakeTime {
   const clock = sinon.useFakeTimers({
     now: startMs,
     toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'],
