@@ -4,6 +4,8 @@ export interface TimeSource {
   readonly monotonicMs: () => number;
   /** Milliseconds since the epoch. */
   readonly epochMs: () => number;
+  /** Time passes only when somebody moves it, so a gap in it says nothing about the event loop. */
+  readonly movedByHand?: boolean;
 }
 
 const systemTime: TimeSource = {
@@ -21,6 +23,11 @@ export function monotonicMs(): number {
 /** Milliseconds since the epoch: for payloads, and for what is compared after a restart. */
 export function epochMs(): number {
   return source.epochMs();
+}
+
+/** Whether time passes only when somebody moves it. */
+export function isTimeMovedByHand(): boolean {
+  return source.movedByHand === true;
 }
 
 /** Reads time from somewhere else, for fake timers in specs. Returns what puts the system's clock back. */
