@@ -1,5 +1,5 @@
-import type { ErrorCode } from '../errors/pull-failover-error.js';
 import type { Digest } from '../vocabulary/digest.js';
+import type { ErrorCode } from '../vocabulary/error-code.js';
 import type { Operation } from '../vocabulary/operation.js';
 import type { Phase, RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason, Verdict } from '../vocabulary/reason.js';
