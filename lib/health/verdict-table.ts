@@ -1,0 +1,607 @@
+import type { Evidence } from '../vocabulary/evidence.js';
+import type { Phase } from '../vocabulary/phase.js';
+import type { Cause, ReasonCode, Verdict } from '../vocabulary/reason.js';
+
+/** A kind of evidence; the table has one list of rows for each. */
+export type EvidenceKind = Evidence['kind'];
+export type EvidenceOf<Kind extends EvidenceKind> = Extract<Evidence, { readonly kind: Kind }>;
+
+/** What a field must be: this value, one of these values, or whatever the function accepts. */
+type Wanted<Value> = [Value] extends [readonly unknown[]]
+  ? (value: Value) => boolean
+  : Value | readonly Value[] | ((value: Value | undefined) => boolean);
+
+type Conditions<Kind extends EvidenceKind> = {
+  readonly [Field in Exclude<keyof EvidenceOf<Kind>, 'kind'>]?: Wanted<EvidenceOf<Kind>[Field]>;
+};
+
+/** What a row says about the failures it matches. */
+interface Judged<Kind extends EvidenceKind> {
+  readonly cause: Cause | Readonly<Record<Phase, Cause>>;
+  readonly verdict: Verdict;
+  readonly code: ReasonCode | ((evidence: EvidenceOf<Kind>) => ReasonCode);
+  /**
+   * The sentence, with `{fields}` of the evidence, and `{registry}` (its prefix), `{object}` (tag or short digest),
+   * `{who}` (the registry, its storage or its token service) and `{retryAfterMs}`.
+   */
+  readonly message: string;
+}
+
+/** Matches where the phase is this one and every condition holds; an absent condition always holds. */
+export interface VerdictRow<Kind extends EvidenceKind> extends Judged<Kind> {
+  readonly phase?: Phase;
+  readonly when?: Conditions<Kind>;
+}
+
+/** Closes the list of one kind: with no condition it matches whatever is left. */
+interface LastRow<Kind extends EvidenceKind> extends Judged<Kind> {
+  readonly phase?: never;
+  readonly when?: never;
+}
+
+/** The type alone makes the table exhaustive: each kind has a list, each list ends with a row that always matches. */
+type VerdictTable = { readonly [Kind in EvidenceKind]: readonly [...VerdictRow<Kind>[], LastRow<Kind>] };
+
+/**
+ * Milliseconds of not reading from which on a lost connection is our own doing: registries and load balancers
+ * drop clients that do not read, and none does so within a second.
+ */
+export const processLateMs = 1_000;
+
+/** Whose fault it is when the registry's side fails: manifests come from its API, blobs from its storage. */
+const registrySide: Readonly<Record<Phase, Cause>> = {
+  metadata: 'registry-api',
+  layers: 'registry-storage',
+  extract: 'engine',
+};
+
+/** Extraction is local: whatever failed there, no registry did it and none can help. */
+const failedInEngine = {
+  phase: 'extract',
+  cause: 'engine',
+  verdict: 'stop',
+  code: 'engine-failed',
+  message: 'the engine failed while it took {object} in, after all bytes had been delivered',
+} as const satisfies VerdictRow<EvidenceKind>;
+
+const given = (value: unknown): boolean => value !== undefined;
+const between =
+  (min: number, max: number) =>
+  (value: number | undefined): boolean =>
+    value !== undefined && value >= min && value <= max;
+const including =
+  (...codes: readonly string[]) =>
+  (found: readonly string[]): boolean =>
+    codes.some((code) => found.includes(code));
+const http = (evidence: EvidenceOf<'status'>): ReasonCode => `http-${evidence.status}`;
+
+/**
+ * What follows from each failure. Within a kind the first row that matches wins.
+ *
+ * The rule behind it: `ill` is for what would hit the next object as well, and so is worth keeping later pulls away;
+ * `next` is for what is true of this object, this account or this host only, however it looks.
+ */
+export const verdictTable: VerdictTable = {
+  connection: [
+    failedInEngine,
+    {
+      // A peer that gave up on us is not to blame, whatever it did to the connection.
+      when: { code: ['reset', 'closed', 'timed-out'], lateMs: between(processLateMs, Infinity) },
+      cause: 'host-process',
+      verdict: 'again',
+      code: 'process-late',
+      message:
+        'the connection to {registry} for {object} was lost after {bytes} bytes, while this process had not read for {lateMs} ms',
+    },
+    {
+      // Keep-alive race: the peer closed an idle connection just as the request left, and did not see it.
+      when: { code: ['reset', 'closed'], reused: true, bytes: 0 },
+      cause: registrySide,
+      verdict: 'again',
+      code: (evidence) => (evidence.code === 'reset' ? 'connection-reset' : 'connection-closed'),
+      message: '{registry} closed a kept-alive connection as {object} was asked for on it',
+    },
+    {
+      when: { code: 'refused' },
+      cause: registrySide,
+      verdict: 'ill',
+      code: 'connection-refused',
+      message: '{registry} refused the connection for {object}',
+    },
+    {
+      when: { code: 'reset' },
+      cause: registrySide,
+      verdict: 'ill',
+      code: 'connection-reset',
+      message: '{registry} reset the connection for {object} after {bytes} bytes',
+    },
+    {
+      when: { code: 'timed-out' },
+      cause: registrySide,
+      verdict: 'ill',
+      code: 'connection-timed-out',
+      message: 'the connection to {registry} for {object} timed out after {bytes} bytes',
+    },
+    {
+      when: { code: 'unreachable' },
+      cause: registrySide,
+      verdict: 'ill',
+      code: 'host-unreachable',
+      message: 'there is no route to {registry} for {object}',
+    },
+    {
+      cause: registrySide,
+      verdict: 'ill',
+      code: 'connection-closed',
+      message: '{registry} closed the connection for {object} after {bytes} bytes, before its end',
+    },
+  ],
+
+  dns: [
+    failedInEngine,
+    {
+      when: { scope: 'all' },
+      cause: 'network-egress',
+      verdict: 'next',
+      code: 'dns-down',
+      message: 'no name can be resolved on this host, the one of {registry} neither',
+    },
+    {
+      when: { code: 'not-found' },
+      cause: 'dns',
+      verdict: 'ill',
+      code: 'dns-not-found',
+      message: 'the name of {registry} does not exist in DNS, while other names resolve',
+    },
+    {
+      cause: 'dns',
+      verdict: 'ill',
+      code: 'dns-failed',
+      message: 'the name of {registry} could not be resolved, while other names can',
+    },
+  ],
+
+  tls: [
+    failedInEngine,
+    {
+      cause: 'tls',
+      verdict: 'ill',
+      code: 'tls-failed',
+      message: 'no trusted TLS connection to {registry} for {object}: {code}',
+    },
+  ],
+
+  proxy: [
+    failedInEngine,
+    {
+      when: { status: given },
+      cause: 'proxy',
+      verdict: 'next',
+      code: 'proxy-failed',
+      message: 'the proxy answered {status} instead of connecting to {registry} for {object}',
+    },
+    {
+      cause: 'proxy',
+      verdict: 'next',
+      code: 'proxy-failed',
+      message: 'the proxy before {registry} could not be used for {object}',
+    },
+  ],
+
+  limit: [
+    {
+      when: { limit: 'metadata.requestMs' },
+      cause: 'registry-api',
+      verdict: 'ill',
+      code: 'request-late',
+      message: '{registry} did not answer a request for {object} within {value} ms (metadata.requestMs)',
+    },
+    {
+      when: { limit: 'metadata.totalMs' },
+      cause: 'registry-api',
+      verdict: 'ill',
+      code: 'metadata-late',
+      message: '{registry} did not deliver {object} within {value} ms in all (metadata.totalMs)',
+    },
+    {
+      when: { limit: 'layers.firstByteMs' },
+      cause: 'registry-storage',
+      verdict: 'ill',
+      code: 'first-byte-late',
+      message: '{registry} sent no byte of {object} within {value} ms (layers.firstByteMs)',
+    },
+    {
+      when: { limit: 'layers.stallMs' },
+      cause: 'registry-storage',
+      verdict: 'ill',
+      code: 'stalled',
+      message: '{registry} stopped sending {object} after {bytes} bytes, for {value} ms (layers.stallMs)',
+    },
+    {
+      when: { limit: 'layers.minBytesPerSecond' },
+      cause: 'registry-storage',
+      verdict: 'ill',
+      code: 'too-slow',
+      message:
+        '{registry} sent {object} at less than {value} bytes per second (layers.minBytesPerSecond), {bytes} bytes so far',
+    },
+    {
+      // It spans every registry asked: no single one is to blame, and none is given more time than the host allows.
+      when: { limit: 'layers.totalMs' },
+      cause: 'caller',
+      verdict: 'stop',
+      code: 'layers-late',
+      message:
+        'the layers were not complete within {value} ms (layers.totalMs); {object} was being read from {registry}',
+    },
+    {
+      cause: 'engine',
+      verdict: 'stop',
+      code: 'extract-late',
+      message: 'the engine made no progress with {object} for {value} ms after the last byte ({limit})',
+    },
+  ],
+
+  status: [
+    failedInEngine,
+    {
+      when: { status: 429 },
+      cause: 'rate-limit',
+      verdict: 'limited',
+      code: http,
+      message: '{who} answered 429 for {object}: too many requests, to be left alone for {retryAfterMs} ms',
+    },
+    {
+      // Some say so with 403, 400 or 503: the code of the specification is more exact than the status.
+      when: { specCodes: including('TOOMANYREQUESTS') },
+      cause: 'rate-limit',
+      verdict: 'limited',
+      code: http,
+      message:
+        '{who} answered {status} TOOMANYREQUESTS for {object}: too many requests, to be left alone for {retryAfterMs} ms',
+    },
+    {
+      when: { status: 503, retryAfterMs: given },
+      cause: registrySide,
+      verdict: 'limited',
+      code: http,
+      message: '{who} answered 503 for {object}, to be asked again in {retryAfterMs} ms',
+    },
+    {
+      when: { status: [408, 425] },
+      cause: registrySide,
+      verdict: 'again',
+      code: http,
+      message: '{who} answered {status} for {object}: the same request may succeed at once',
+    },
+    {
+      when: { status: 407 },
+      cause: 'proxy',
+      verdict: 'next',
+      code: http,
+      message: 'the proxy before {registry} wants credentials (407) for {object}',
+    },
+    {
+      // A captive portal, or a gateway that wants a login: this host's network, whatever name was asked.
+      when: { status: 511 },
+      cause: 'network-egress',
+      verdict: 'next',
+      code: http,
+      message: 'the network wants a login (511) before {registry} can be asked for {object}',
+    },
+
+    {
+      // A signed URL that expired between two ranges. 400 is S3's answer to an expired session token.
+      when: { from: 'storage', status: [400, 401, 403, 404, 410], stale: true },
+      cause: 'registry-storage',
+      verdict: 'again',
+      code: http,
+      message: '{who} answered {status} for {object} at a URL used before; a fresh one is asked for',
+    },
+    {
+      when: { status: 416 },
+      cause: 'content',
+      verdict: 'ill',
+      code: http,
+      message: '{who} answered 416 for {object}: it has less of it than its descriptor says, or no working ranges',
+    },
+    {
+      when: { from: 'storage' },
+      cause: 'registry-storage',
+      verdict: 'ill',
+      code: http,
+      message: '{who} answered {status} for {object}',
+    },
+
+    {
+      when: { from: 'token-service', status: [400, 401, 403] },
+      cause: 'credentials',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered {status}: no token for {object} with these credentials',
+    },
+    {
+      when: { from: 'token-service', status: 404 },
+      cause: 'not-replicated',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered 404: it knows no repository of {object}',
+    },
+    {
+      when: { from: 'token-service' },
+      cause: 'registry-api',
+      verdict: 'ill',
+      code: http,
+      message: '{who} answered {status} as a token for {object} was asked for',
+    },
+
+    {
+      // A 5xx is a failure whatever its body says; below that the codes of the specification decide first.
+      when: { status: 501 },
+      cause: 'registry-api',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered 501: it does not offer what {object} needs',
+    },
+    {
+      when: { status: between(500, 599) },
+      cause: registrySide,
+      verdict: 'ill',
+      code: http,
+      message: '{who} answered {status} for {object}',
+    },
+    {
+      when: { status: between(400, 499), specCodes: including('MANIFEST_UNKNOWN', 'NAME_UNKNOWN') },
+      cause: 'not-replicated',
+      verdict: 'next',
+      code: http,
+      message: '{who} does not have {object} ({status}, MANIFEST_UNKNOWN or NAME_UNKNOWN)',
+    },
+    {
+      when: { status: between(400, 499), specCodes: including('BLOB_UNKNOWN', 'MANIFEST_BLOB_UNKNOWN') },
+      cause: 'not-replicated',
+      verdict: 'next',
+      code: http,
+      message: '{who} has the manifest but not the blob {object} ({status} BLOB_UNKNOWN)',
+    },
+    {
+      when: { status: between(400, 499), specCodes: including('NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID') },
+      cause: 'not-replicated',
+      verdict: 'next',
+      code: http,
+      message: '{who} does not accept the name of {object} ({status}), so it cannot hold it',
+    },
+    {
+      when: { status: between(400, 499), specCodes: including('UNSUPPORTED') },
+      cause: 'registry-api',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered {status} UNSUPPORTED for {object}',
+    },
+    {
+      when: { status: [401, 403], acceptedBefore: true },
+      cause: 'credentials',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered {status} for {object}, with credentials that it had accepted before',
+    },
+    {
+      when: { status: between(400, 499), specCodes: including('UNAUTHORIZED', 'DENIED') },
+      cause: 'credentials',
+      verdict: 'next',
+      code: http,
+      message: '{who} denied {object} ({status}): the credentials do not allow it, or it does not exist there',
+    },
+    {
+      when: { status: [401, 403] },
+      cause: 'credentials',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered {status} for {object}: the credentials do not allow it, or it does not exist there',
+    },
+    {
+      when: { status: [404, 410] },
+      cause: 'not-replicated',
+      verdict: 'next',
+      code: http,
+      message: '{who} does not have {object} ({status})',
+    },
+    {
+      when: { status: 451 },
+      cause: 'not-replicated',
+      verdict: 'next',
+      code: http,
+      message: '{who} may not serve {object} (451, legal reasons)',
+    },
+    {
+      // 400, 405, 406, 415 and the like: quick answers about this request. The next object may well be served.
+      when: { status: between(400, 499) },
+      cause: 'registry-api',
+      verdict: 'next',
+      code: http,
+      message: '{who} answered {status} for {object}',
+    },
+    {
+      cause: registrySide,
+      verdict: 'ill',
+      code: http,
+      message: '{who} answered {status} for {object}, which is no answer to such a request',
+    },
+  ],
+
+  content: [
+    {
+      // The bytes had been verified before the engine got them.
+      phase: 'extract',
+      cause: 'content',
+      verdict: 'stop',
+      code: (evidence) => evidence.code,
+      message: 'the engine could not use {object} ({code}), although its digest is right',
+    },
+    {
+      when: { code: 'digest-mismatch' },
+      cause: 'content',
+      verdict: 'ill',
+      code: 'digest-mismatch',
+      message: '{who} sent bytes for {object} that do not have its digest',
+    },
+    {
+      when: { code: 'length-mismatch' },
+      cause: 'content',
+      verdict: 'ill',
+      code: 'length-mismatch',
+      message: '{who} sent {object} with another length than its descriptor says',
+    },
+    {
+      when: { code: 'range-mismatch' },
+      cause: 'content',
+      verdict: 'ill',
+      code: 'range-mismatch',
+      message: '{who} sent another range of {object} than was asked for',
+    },
+    {
+      when: { code: 'content-encoded' },
+      cause: 'content',
+      verdict: 'ill',
+      code: 'content-encoded',
+      message: '{who} sent {object} with a Content-Encoding, though identity was asked for',
+    },
+    {
+      // The image's own fault as likely as the registry's: a tenant's odd image must not open a circuit for everybody.
+      when: { code: ['media-type-mismatch', 'too-large'] },
+      cause: 'content',
+      verdict: 'next',
+      code: (evidence) => evidence.code,
+      message: '{who} sent a document for {object} that cannot be used ({code})',
+    },
+    {
+      // Registries refuse such a document when it is pushed, so this is a broken one, or a portal that answers for it.
+      cause: 'content',
+      verdict: 'ill',
+      code: (evidence) => evidence.code,
+      message: '{who} sent something else than {object} ({code})',
+    },
+  ],
+
+  redirect: [
+    failedInEngine,
+    {
+      cause: 'registry-api',
+      verdict: 'ill',
+      code: (evidence) => evidence.code,
+      message: '{registry} redirected the request for {object} where it must not be followed ({code})',
+    },
+  ],
+
+  auth: [
+    failedInEngine,
+    {
+      when: { code: 'credentials-unavailable' },
+      cause: 'credentials',
+      verdict: 'next',
+      code: 'credentials-unavailable',
+      message: 'the credentials for {registry} could not be read on this host, so {object} was not asked for',
+    },
+    {
+      when: { code: 'credentials-rejected' },
+      cause: 'credentials',
+      verdict: 'next',
+      code: 'credentials-rejected',
+      message: '{registry} rejected the credentials for {object}, also after they had been read again',
+    },
+    {
+      cause: 'registry-api',
+      verdict: 'ill',
+      code: (evidence) => evidence.code,
+      message: '{registry} asked for authentication in a way that must not be followed ({code}), for {object}',
+    },
+  ],
+
+  image: [
+    {
+      when: { code: 'platform-missing' },
+      cause: 'content',
+      verdict: 'stop',
+      code: 'platform-missing',
+      message: '{object} has no manifest for the platform asked for ({registry} serves it as it is)',
+    },
+    {
+      cause: 'content',
+      verdict: 'stop',
+      code: 'image-unsupported',
+      message: '{object} is not an image that can be pulled ({registry} serves it as it is)',
+    },
+  ],
+
+  'contact-forbidden': [
+    {
+      cause: 'caller',
+      verdict: 'next',
+      code: 'contact-forbidden',
+      message: '{registry} must not be contacted (contact: false), so {object} was not asked for',
+    },
+  ],
+
+  disk: [
+    {
+      when: { errno: ['ENOSPC', 'EDQUOT'] },
+      cause: 'host-disk',
+      verdict: 'stop',
+      code: 'disk-full',
+      message: 'the disk of this host is full ({errno}) as {object} was written',
+    },
+    {
+      // Not the disk: this process, or this host, has no descriptor or memory left to reach it with.
+      when: { errno: ['EMFILE', 'ENFILE', 'ENOMEM'] },
+      cause: 'host-process',
+      verdict: 'stop',
+      code: 'disk-failed',
+      message: 'this process ran out of file descriptors or memory ({errno}) with {object}',
+    },
+    {
+      cause: 'host-disk',
+      verdict: 'stop',
+      code: 'disk-failed',
+      message: 'the disk of this host failed ({errno}) with {object}',
+    },
+  ],
+
+  aborted: [
+    {
+      cause: 'caller',
+      verdict: 'stop',
+      code: 'aborted',
+      message: 'the caller ended the pull while {object} was being read from {registry}',
+    },
+  ],
+
+  unexpected: [
+    failedInEngine,
+    {
+      // Not `ill`: what this library does not understand is most likely its own defect, and must not open circuits.
+      // Not `stop`: another registry's answer may well not provoke it.
+      cause: 'host-process',
+      verdict: 'next',
+      code: 'unexpected',
+      message: 'an unexpected {name} ended the exchange with {registry} for {object}',
+    },
+  ],
+};
+
+/** The row that judges this failure: the first of its kind whose phase and conditions hold. */
+export function findVerdictRow<Kind extends EvidenceKind>(evidence: EvidenceOf<Kind>, phase: Phase): VerdictRow<Kind> {
+  const rows = verdictTable[evidence.kind as Kind] as readonly VerdictRow<Kind>[] | undefined;
+  const row = rows?.find((each) => (each.phase === undefined || each.phase === phase) && holds(each.when, evidence));
+  // The type of the table rules it out; evidence from plain JavaScript may still be of no known kind.
+  if (row === undefined) throw new TypeError(`No verdict for evidence of kind ${String(evidence.kind)}`);
+  return row;
+}
+
+function holds(conditions: object | undefined, evidence: object): boolean {
+  const values = evidence as Readonly<Record<string, unknown>>;
+  return Object.entries(conditions ?? {}).every(([field, wanted]: [string, unknown]) => {
+    const value = values[field];
+    if (typeof wanted === 'function') return wanted(value) === true;
+    return Array.isArray(wanted) ? wanted.includes(value) : wanted === value;
+  });
+}
