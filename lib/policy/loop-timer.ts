@@ -78,8 +78,9 @@ export interface LoopTimer {
 }
 
 /**
- * Calls `onExpired` once, when `ms` milliseconds of loop time have passed without `restart()` and two more polls of
- * the sockets brought no `restart()` either. `Infinity` never expires. A running timer keeps the process alive.
+ * Calls `onExpired` when `ms` milliseconds of loop time have passed without `restart()` and two more polls of the
+ * sockets brought no `restart()` either. With that it has ended, unless `onExpired` itself calls `restart()`: then it
+ * runs again. `Infinity` never expires. A running timer keeps the process alive.
  */
 export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   enter();
@@ -87,6 +88,7 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   let pausedAtMs: number | null = null;
   let timeout: NodeJS.Timeout | null = null;
   let poll: NodeJS.Immediate | null = null;
+  let restarted = false;
   let ended = false;
 
   const remainingMs = (): number => startedAtMs + ms - loopMs();
@@ -114,10 +116,19 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
       } else if (polls > 1) {
         confirm(polls - 1);
       } else {
-        end();
-        onExpired();
+        expire();
       }
     });
+  }
+
+  function expire(): void {
+    restarted = false;
+    try {
+      onExpired();
+    } finally {
+      if (restarted && !ended) arm();
+      else end();
+    }
   }
 
   function end(): void {
@@ -134,6 +145,7 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   return {
     // Thousands of calls a second: the timeout is left as it is, and armed again for the rest when it fires.
     restart: () => {
+      restarted = true;
       startedAtMs = loopMs();
       if (pausedAtMs !== null) pausedAtMs = startedAtMs;
     },

@@ -108,6 +108,30 @@ describe('a loop timer under time moved by hand', () => {
     expect(expiredAtMs).to.equal(null);
   });
 
+  it('runs again when it is restarted by what it calls', async () => {
+    const startMs = loopMs();
+    const calls: number[] = [];
+    const running: LoopTimer = startLoopTimer(1_000, () => {
+      calls.push(loopMs() - startMs);
+      if (calls.length < 3) running.restart();
+    });
+    started.push(running);
+    await time.passMs(10_000);
+    expect(calls).to.deep.equal([1_000, 2_000, 3_000]);
+  });
+
+  it('does not run again when what it calls restarts and cancels it', async () => {
+    let calls = 0;
+    const running: LoopTimer = startLoopTimer(1_000, () => {
+      calls += 1;
+      running.restart();
+      running.cancel();
+    });
+    started.push(running);
+    await time.passMs(10_000);
+    expect(calls).to.equal(1);
+  });
+
   it('cannot be brought back after it has expired', async () => {
     const running = start(1_000);
     await time.passMs(1_000);
