@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto';
+import { renameSync } from 'node:fs';
+import { readdir, readFile, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EngineError } from '../errors/engine-error.js';
+import type { Descriptor } from '../image/descriptor.js';
+import { syncDirectory, writeDurably } from './durable-file.js';
+import { fileErrorCode, unlessMissing } from './file-error.js';
+import {
+  emptyIndex,
+  findImageIn,
+  IndexDocumentError,
+  pointName,
+  readImages,
+  type NamedImage,
+} from './index-document.js';
+import { takeIndexLock } from './index-lock.js';
+
+/** The `index.json` of one layout: read whole or not at all, changed by one writer at a time, over all processes. */
+export interface LayoutIndex {
+  find(name: string): Promise<Descriptor | null>;
+  list(): Promise<readonly NamedImage[]>;
+  /** Resolves when the name points there, durably. */
+  point(name: string, descriptor: Descriptor): Promise<void>;
+  /** Creates an empty one where there is none. */
+  create(): Promise<void>;
+  /** Resolves when no update is under way. */
+  settled(): Promise<void>;
+}
+
+export interface LayoutIndexOptions {
+  readonly engine: string;
+  readonly directory: string;
+  /** A directory on the same file system, for what readers of the layout need not see. */
+  readonly workDirectory: string;
+}
+
+interface Change {
+  readonly apply: (text: string) => string;
+  done(): void;
+  failed(error: unknown): void;
+}
+
+/** Losing the lock takes a pause of seconds at the wrong moment; that many in a row is a broken file system. */
+const maxTries = 5;
+
+const temporaryPrefix = 'index-';
+
+export function createLayoutIndex({ engine, directory, workDirectory }: LayoutIndexOptions): LayoutIndex {
+  const path = join(directory, 'index.json');
+  let waiting: Change[] = [];
+  let writing: Promise<void> | null = null;
+
+  async function readText(): Promise<string | null> {
+    return unlessMissing(readFile(path, 'utf8'));
+  }
+
+  function onText<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof IndexDocumentError) throw broken(error);
+      throw error;
+    }
+  }
+
+  function broken(error: IndexDocumentError): EngineError {
+    return new EngineError(engine, `${path} ${error.message}; nothing was changed`, error);
+  }
+
+  function change(apply: (text: string) => string): Promise<void> {
+    return new Promise((done, failed) => {
+      waiting.push({ apply, done, failed });
+      writing ??= writeAll().finally(() => {
+        writing = null;
+      });
+    });
+  }
+
+  /** Whatever has gathered while one write was under way goes into the next one. */
+  async function writeAll(): Promise<void> {
+    while (waiting.length > 0) {
+      const changes = waiting;
+      waiting = [];
+      try {
+        await write(changes);
+        for (const one of changes) one.done();
+      } catch (error) {
+        for (const one of changes) one.failed(error);
+      }
+    }
+  }
+
+  async function write(changes: readonly Change[]): Promise<void> {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const lock = await takeIndexLock(workDirectory).catch((error: unknown) => {
+        if (fileErrorCode(error) !== 'ELOCKED') throw error;
+        throw new EngineError(engine, `other processes kept ${path} locked for a minute`, error);
+      });
+      try {
+        const before = await readText();
+        const after = onText(() => changes.reduce((text, { apply }) => apply(text), before ?? emptyIndex));
+        if (after === before || (await replace(after, lock.isOurs))) return;
+      } finally {
+        await lock.release();
+      }
+    }
+    throw new EngineError(engine, `the lock of ${path} was lost ${maxTries} times in a row`);
+  }
+
+  /** Whether it was replaced; not when the lock was lost meanwhile. */
+  async function replace(text: string, isOurs: () => boolean): Promise<boolean> {
+    await removeLeftovers();
+    const temporary = join(workDirectory, `${temporaryPrefix}${randomBytes(8).toString('hex')}`);
+    try {
+      await writeDurably(temporary, text);
+      // In one turn: between an asynchronous question and its answer another process could take the lock and write.
+      if (!isOurs()) {
+        await unlink(temporary).catch(() => {});
+        return false;
+      }
+      renameSync(temporary, path);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      // The next holder took it for a leftover.
+      if (fileErrorCode(error) === 'ENOENT' && !isOurs()) return false;
+      throw error;
+    }
+    await syncDirectory(directory);
+    return true;
+  }
+
+  /** What a killed process left; nobody else writes here while the lock is held. */
+  async function removeLeftovers(): Promise<void> {
+    for (const name of await readdir(workDirectory)) {
+      if (name.startsWith(temporaryPrefix) || name.startsWith('index.holder.')) {
+        await unlessMissing(unlink(join(workDirectory, name)));
+      }
+    }
+  }
+
+  return {
+    find: async (name) => {
+      const text = await readText();
+      return text === null ? null : onText(() => findImageIn(text, name));
+    },
+    list: async () => {
+      const text = await readText();
+      return text === null ? [] : onText(() => readImages(text));
+    },
+    point: async (name, descriptor) => {
+      // Most pulls find their name where it belongs: a thousand of them must not queue for a lock.
+      const text = await readText();
+      if (text !== null && onText(() => pointName(text, name, descriptor)) === text) return;
+      await change((current) => pointName(current, name, descriptor));
+    },
+    create: async () => {
+      if ((await readText()) === null) await change((text) => text);
+    },
+    settled: async () => {
+      while (writing !== null) await writing;
+    },
+  };
+}
