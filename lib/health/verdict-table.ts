@@ -1,79 +1,25 @@
-import type { Evidence } from '../vocabulary/evidence.js';
 import type { Phase } from '../vocabulary/phase.js';
-import type { Cause, ReasonCode, Verdict } from '../vocabulary/reason.js';
+import { statusVerdicts } from './status-verdicts.js';
+import {
+  between,
+  failedInEngine,
+  given,
+  holds,
+  registrySide,
+  type EvidenceKind,
+  type EvidenceOf,
+  type VerdictRow,
+  type VerdictRows,
+} from './verdict-row.js';
 
-/** A kind of evidence; the table has one list of rows for each. */
-export type EvidenceKind = Evidence['kind'];
-export type EvidenceOf<Kind extends EvidenceKind> = Extract<Evidence, { readonly kind: Kind }>;
-
-/** What a field must be: this value, one of these values, or whatever the function accepts. */
-type Wanted<Value> = [Value] extends [readonly unknown[]]
-  ? (value: Value) => boolean
-  : Value | readonly Value[] | ((value: Value | undefined) => boolean);
-
-type Conditions<Kind extends EvidenceKind> = {
-  readonly [Field in Exclude<keyof EvidenceOf<Kind>, 'kind'>]?: Wanted<EvidenceOf<Kind>[Field]>;
-};
-
-/** What a row says about the failures it matches. */
-interface Judged<Kind extends EvidenceKind> {
-  readonly cause: Cause | Readonly<Record<Phase, Cause>>;
-  readonly verdict: Verdict;
-  readonly code: ReasonCode | ((evidence: EvidenceOf<Kind>) => ReasonCode);
-  /**
-   * The sentence, with `{fields}` of the evidence, and `{registry}` (its prefix), `{object}` (tag or short digest),
-   * `{who}` (the registry, its storage or its token service) and `{retryAfterMs}`.
-   */
-  readonly message: string;
-}
-
-/** Matches where the phase is this one and every condition holds; an absent condition always holds. */
-export interface VerdictRow<Kind extends EvidenceKind> extends Judged<Kind> {
-  readonly phase?: Phase;
-  readonly when?: Conditions<Kind>;
-}
-
-/** Closes the list of one kind: with no condition it matches whatever is left. */
-interface LastRow<Kind extends EvidenceKind> extends Judged<Kind> {
-  readonly phase?: never;
-  readonly when?: never;
-}
-
-/** The type alone makes the table exhaustive: each kind has a list, each list ends with a row that always matches. */
-type VerdictTable = { readonly [Kind in EvidenceKind]: readonly [...VerdictRow<Kind>[], LastRow<Kind>] };
+/** Each kind of evidence has its rows; the type lets none be forgotten. */
+type VerdictTable = { readonly [Kind in EvidenceKind]: VerdictRows<Kind> };
 
 /**
  * Milliseconds of not reading from which on a lost connection is our own doing: registries and load balancers
  * drop clients that do not read, and none does so within a second.
  */
 export const processLateMs = 1_000;
-
-/** Whose fault it is when the registry's side fails: manifests come from its API, blobs from its storage. */
-const registrySide: Readonly<Record<Phase, Cause>> = {
-  metadata: 'registry-api',
-  layers: 'registry-storage',
-  extract: 'engine',
-};
-
-/** Extraction is local: whatever failed there, no registry did it and none can help. */
-const failedInEngine = {
-  phase: 'extract',
-  cause: 'engine',
-  verdict: 'stop',
-  code: 'engine-failed',
-  message: 'the engine failed while it took {object} in, after all bytes had been delivered',
-} as const satisfies VerdictRow<EvidenceKind>;
-
-const given = (value: unknown): boolean => value !== undefined;
-const between =
-  (min: number, max: number) =>
-  (value: number | undefined): boolean =>
-    value !== undefined && value >= min && value <= max;
-const including =
-  (...codes: readonly string[]) =>
-  (found: readonly string[]): boolean =>
-    codes.some((code) => found.includes(code));
-const http = (evidence: EvidenceOf<'status'>): ReasonCode => `http-${evidence.status}`;
 
 /**
  * What follows from each failure. Within a kind the first row that matches wins.
@@ -242,192 +188,7 @@ export const verdictTable: VerdictTable = {
     },
   ],
 
-  status: [
-    failedInEngine,
-    {
-      when: { status: 429 },
-      cause: 'rate-limit',
-      verdict: 'limited',
-      code: http,
-      message: '{who} answered 429 for {object}: too many requests, to be left alone for {retryAfterMs} ms',
-    },
-    {
-      // Some say so with 403, 400 or 503: the code of the specification is more exact than the status.
-      when: { specCodes: including('TOOMANYREQUESTS') },
-      cause: 'rate-limit',
-      verdict: 'limited',
-      code: http,
-      message:
-        '{who} answered {status} TOOMANYREQUESTS for {object}: too many requests, to be left alone for {retryAfterMs} ms',
-    },
-    {
-      when: { status: 503, retryAfterMs: given },
-      cause: registrySide,
-      verdict: 'limited',
-      code: http,
-      message: '{who} answered 503 for {object}, to be asked again in {retryAfterMs} ms',
-    },
-    {
-      when: { status: [408, 425] },
-      cause: registrySide,
-      verdict: 'again',
-      code: http,
-      message: '{who} answered {status} for {object}: the same request may succeed at once',
-    },
-    {
-      when: { status: 407 },
-      cause: 'proxy',
-      verdict: 'next',
-      code: http,
-      message: 'the proxy before {registry} wants credentials (407) for {object}',
-    },
-    {
-      // A captive portal, or a gateway that wants a login: this host's network, whatever name was asked.
-      when: { status: 511 },
-      cause: 'network-egress',
-      verdict: 'next',
-      code: http,
-      message: 'the network wants a login (511) before {registry} can be asked for {object}',
-    },
-
-    {
-      // A signed URL that expired between two ranges. 400 is S3's answer to an expired session token.
-      when: { from: 'storage', status: [400, 401, 403, 404, 410], stale: true },
-      cause: 'registry-storage',
-      verdict: 'again',
-      code: http,
-      message: '{who} answered {status} for {object} at a URL used before; a fresh one is asked for',
-    },
-    {
-      when: { status: 416 },
-      cause: 'content',
-      verdict: 'ill',
-      code: http,
-      message: '{who} answered 416 for {object}: it has less of it than its descriptor says, or no working ranges',
-    },
-    {
-      when: { from: 'storage' },
-      cause: 'registry-storage',
-      verdict: 'ill',
-      code: http,
-      message: '{who} answered {status} for {object}',
-    },
-
-    {
-      when: { from: 'token-service', status: [400, 401, 403] },
-      cause: 'credentials',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered {status}: no token for {object} with these credentials',
-    },
-    {
-      when: { from: 'token-service', status: 404 },
-      cause: 'not-replicated',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered 404: it knows no repository of {object}',
-    },
-    {
-      when: { from: 'token-service' },
-      cause: 'registry-api',
-      verdict: 'ill',
-      code: http,
-      message: '{who} answered {status} as a token for {object} was asked for',
-    },
-
-    {
-      // A 5xx is a failure whatever its body says; below that the codes of the specification decide first.
-      when: { status: 501 },
-      cause: 'registry-api',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered 501: it does not offer what {object} needs',
-    },
-    {
-      when: { status: between(500, 599) },
-      cause: registrySide,
-      verdict: 'ill',
-      code: http,
-      message: '{who} answered {status} for {object}',
-    },
-    {
-      when: { status: between(400, 499), specCodes: including('MANIFEST_UNKNOWN', 'NAME_UNKNOWN') },
-      cause: 'not-replicated',
-      verdict: 'next',
-      code: http,
-      message: '{who} does not have {object} ({status}, MANIFEST_UNKNOWN or NAME_UNKNOWN)',
-    },
-    {
-      when: { status: between(400, 499), specCodes: including('BLOB_UNKNOWN', 'MANIFEST_BLOB_UNKNOWN') },
-      cause: 'not-replicated',
-      verdict: 'next',
-      code: http,
-      message: '{who} has the manifest but not the blob {object} ({status} BLOB_UNKNOWN)',
-    },
-    {
-      when: { status: between(400, 499), specCodes: including('NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID') },
-      cause: 'not-replicated',
-      verdict: 'next',
-      code: http,
-      message: '{who} does not accept the name of {object} ({status}), so it cannot hold it',
-    },
-    {
-      when: { status: between(400, 499), specCodes: including('UNSUPPORTED') },
-      cause: 'registry-api',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered {status} UNSUPPORTED for {object}',
-    },
-    {
-      when: { status: [401, 403], acceptedBefore: true },
-      cause: 'credentials',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered {status} for {object}, with credentials that it had accepted before',
-    },
-    {
-      when: { status: between(400, 499), specCodes: including('UNAUTHORIZED', 'DENIED') },
-      cause: 'credentials',
-      verdict: 'next',
-      code: http,
-      message: '{who} denied {object} ({status}): the credentials do not allow it, or it does not exist there',
-    },
-    {
-      when: { status: [401, 403] },
-      cause: 'credentials',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered {status} for {object}: the credentials do not allow it, or it does not exist there',
-    },
-    {
-      when: { status: [404, 410] },
-      cause: 'not-replicated',
-      verdict: 'next',
-      code: http,
-      message: '{who} does not have {object} ({status})',
-    },
-    {
-      when: { status: 451 },
-      cause: 'not-replicated',
-      verdict: 'next',
-      code: http,
-      message: '{who} may not serve {object} (451, legal reasons)',
-    },
-    {
-      // 400, 405, 406, 415 and the like: quick answers about this request. The next object may well be served.
-      when: { status: between(400, 499) },
-      cause: 'registry-api',
-      verdict: 'next',
-      code: http,
-      message: '{who} answered {status} for {object}',
-    },
-    {
-      cause: registrySide,
-      verdict: 'ill',
-      code: http,
-      message: '{who} answered {status} for {object}, which is no answer to such a request',
-    },
-  ],
+  status: statusVerdicts,
 
   content: [
     {
@@ -595,13 +356,4 @@ export function findVerdictRow<Kind extends EvidenceKind>(evidence: EvidenceOf<K
   // The type of the table rules it out; evidence from plain JavaScript may still be of no known kind.
   if (row === undefined) throw new TypeError(`No verdict for evidence of kind ${String(evidence.kind)}`);
   return row;
-}
-
-function holds(conditions: object | undefined, evidence: object): boolean {
-  const values = evidence as Readonly<Record<string, unknown>>;
-  return Object.entries(conditions ?? {}).every(([field, wanted]: [string, unknown]) => {
-    const value = values[field];
-    if (typeof wanted === 'function') return wanted(value) === true;
-    return Array.isArray(wanted) ? wanted.includes(value) : wanted === value;
-  });
 }

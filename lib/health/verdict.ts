@@ -2,7 +2,8 @@ import type { Answerer, Evidence } from '../vocabulary/evidence.js';
 import type { Phase } from '../vocabulary/phase.js';
 import type { Cause, Reason, Verdict } from '../vocabulary/reason.js';
 import { redactText } from '../vocabulary/redact.js';
-import { findVerdictRow, type EvidenceKind, type EvidenceOf } from './verdict-table.js';
+import type { EvidenceKind, EvidenceOf } from './verdict-row.js';
+import { findVerdictRow } from './verdict-table.js';
 
 /** What failed, and in which phase; a token or ping request is `metadata`. */
 export interface Failure {
@@ -42,7 +43,7 @@ export const minRetryAfterMs = 1_000;
 export const maxRetryAfterMs = 3_600_000;
 
 /**
- * Says why something failed and what follows from it. Pure; the rules are the rows of `verdict-table.ts`.
+ * Says why something failed and what follows from it. Pure; the rules are the rows of `verdict-table.ts` and `status-verdicts.ts`.
  *
  * `again` is not bounded here: the caller counts. Only `ill` counts against the health of the registry, in the phase
  * of the failure. For 401, 403, 404 and 410 of a redirect target `stale` decides: `again` with it, `ill` without.

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { culpritOf } from '../../lib/health/cause.js';
-import { findVerdictRow, processLateMs, verdictTable, type EvidenceKind } from '../../lib/health/verdict-table.js';
+import type { EvidenceKind } from '../../lib/health/verdict-row.js';
+import { findVerdictRow, processLateMs, verdictTable } from '../../lib/health/verdict-table.js';
 import {
   defaultRetryAfterMs,
   judge,
