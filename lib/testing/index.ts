@@ -1,0 +1,24 @@
+export type { Fault, FaultGroup, FaultPosition, FaultScope } from './fault.js';
+export {
+  connection,
+  type ConnectionFaults,
+  type ContentFaults,
+  type CutFaults,
+  type ExchangeFaults,
+  layers,
+  type LayersFaults,
+  metadata,
+  type MetadataFaults,
+  ping,
+  token,
+  type TokenFaults,
+} from './fault-groups.js';
+export { parseFault } from './parse-fault.js';
+export type { Bandwidth } from './link.js';
+export type { ServerTls } from './origin.js';
+export type { RegistryAuth, TestUser } from './registry-auth.js';
+export { type RegistryDouble, type RegistryDoubleOptions, startRegistryDouble } from './registry-double.js';
+export type { LoggedRequest, RequestKind } from './request-log.js';
+export { divergedFrom, repackage, seededImage, type SeededImageOptions } from './seeded-image.js';
+export type { Violation, ViolationRule } from './strictness.js';
+export type { TestBlob, TestDocument, TestImage, TestManifest } from './test-image.js';
