@@ -16,6 +16,7 @@ export class HostFaultError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `HostFaultError`, also of another installed copy of this package. */
 export function isHostFaultError(value: unknown): value is HostFaultError {
   return hasErrorName(value, 'HostFaultError');
 }

@@ -13,6 +13,7 @@ export class ImageRefusedError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `ImageRefusedError`, also of another installed copy of this package. */
 export function isImageRefusedError(value: unknown): value is ImageRefusedError {
   return hasErrorName(value, 'ImageRefusedError');
 }

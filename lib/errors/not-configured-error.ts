@@ -12,6 +12,7 @@ export class NotConfiguredError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `NotConfiguredError`, also of another installed copy of this package. */
 export function isNotConfiguredError(value: unknown): value is NotConfiguredError {
   return hasErrorName(value, 'NotConfiguredError');
 }

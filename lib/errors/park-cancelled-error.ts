@@ -15,6 +15,7 @@ export class ParkCancelledError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `ParkCancelledError`, also of another installed copy of this package. */
 export function isParkCancelledError(value: unknown): value is ParkCancelledError {
   return hasErrorName(value, 'ParkCancelledError');
 }

@@ -24,6 +24,7 @@ export class PullDeadlineError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `PullDeadlineError`, also of another installed copy of this package. */
 export function isPullDeadlineError(value: unknown): value is PullDeadlineError {
   return hasErrorName(value, 'PullDeadlineError');
 }

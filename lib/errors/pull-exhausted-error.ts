@@ -50,6 +50,7 @@ function describe(details: PullExhaustedDetails): string {
   return `No registry could serve ${details.image} (${details.phase}) after ${details.attempts.length} attempts${who}`;
 }
 
+/** Tells whether a thrown value is a `PullExhaustedError`, also of another installed copy of this package. */
 export function isPullExhaustedError(value: unknown): value is PullExhaustedError {
   return hasErrorName(value, 'PullExhaustedError');
 }

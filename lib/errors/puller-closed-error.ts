@@ -9,6 +9,7 @@ export class PullerClosedError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `PullerClosedError`, also of another installed copy of this package. */
 export function isPullerClosedError(value: unknown): value is PullerClosedError {
   return hasErrorName(value, 'PullerClosedError');
 }

@@ -25,6 +25,7 @@ export class ReplicaDivergedError extends PullFailoverError {
   }
 }
 
+/** Tells whether a thrown value is a `ReplicaDivergedError`, also of another installed copy of this package. */
 export function isReplicaDivergedError(value: unknown): value is ReplicaDivergedError {
   return hasErrorName(value, 'ReplicaDivergedError');
 }

@@ -34,7 +34,10 @@ export interface PlannedCandidate {
   readonly registry: string;
   /** The repository at that registry, without the host. */
   readonly repository: string;
-  readonly reason: PlaceReason;
+  /** Why it has its place when tokens and manifests are asked for. */
+  readonly metadata: PlaceReason;
+  /** Why it has its place when blobs are asked for. */
+  readonly layers: PlaceReason;
 }
 
 /** The pull was accepted. Once per pull, before anything else of it. */
@@ -42,7 +45,10 @@ export type PullStarted = OfPull<'pull:started'>;
 /** The order of registries was decided. Once per pull that asks registries, again after it was parked. */
 export interface PullPlanned extends OfPull<'pull:planned'> {
   readonly replicaSet: string | null;
+  /** In the order the host wants, circuits apart. */
   readonly candidates: readonly PlannedCandidate[];
+  /** The registries in the order in which each phase will ask them. */
+  readonly order: Readonly<Record<RegistryPhase, readonly string[]>>;
   readonly route: Route;
 }
 /** An identical pull into the same engine is under way; this one shares its work. At most once per pull. */
@@ -203,6 +209,7 @@ export type PullEvent =
   | CircuitHalfOpened
   | CircuitClosed;
 
+/** The name of one event. */
 export type PullEventType = PullEvent['type'];
 /** The payload of one event type. */
 export type PullEventOf<Type extends PullEventType> = Extract<PullEvent, { readonly type: Type }>;
