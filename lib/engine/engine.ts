@@ -1,3 +1,6 @@
+import type { Descriptor } from '../image/descriptor.js';
+import type { BlobSink } from './blob-sink.js';
+
 /** Where images go: one OCI image layout on disk. Ends with `close()`. */
 export interface Engine {
   /** What events and reports call it; two engines of one puller have different ones. */
@@ -5,4 +8,26 @@ export interface Engine {
   readonly kind: 'oci-layout';
   /** Ends what is open, keeps what was written, and waits until nothing is under way. Idempotent. */
   close(): Promise<void>;
+}
+
+/** The blob that a sink is wanted for. */
+export type WantedBlob = Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
+
+/** Who wants it. */
+export interface BlobContext {
+  readonly signal: AbortSignal;
+  readonly pullId: string;
+}
+
+/** Where blobs go one by one: what the heart knows of an engine. */
+export interface BlobStore {
+  /** Whether the blob is there in its full size; its content was verified before it got its name. */
+  hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
+  /**
+   * Opens the place of one blob, with the bytes an earlier writer left. Null when the blob is there, also when
+   * another writer in this process committed it while this call waited for it.
+   *
+   * @throws the signal's reason when it aborts while waiting
+   */
+  openBlob(blob: WantedBlob, context: BlobContext): Promise<BlobSink | null>;
 }

@@ -18,6 +18,8 @@ export interface LayoutBlobSinkOptions {
   readonly isThere: () => Promise<boolean>;
   /** Called when the blob is at its place. */
   readonly onCommitted: () => void;
+  /** Called when the sink was given up: with the bytes kept, or with what went wrong. */
+  readonly onReleased: (outcome: { readonly kept: number; readonly error?: string }) => void;
   /** Called once, when the sink is finished either way. */
   readonly onFinished: () => void;
 }
@@ -120,8 +122,10 @@ export function createLayoutBlobSink(partial: Partial, options: LayoutBlobSinkOp
       });
       // Room is what a full disk lacks, so a doubtful partial is not worth its bytes.
       await (doubtful ? partials.discard(partial) : partials.keep(partial));
-    } catch {
-      // The failure that led here is the one to tell; what stays behind is taken over once this process has ended.
+      options.onReleased({ kept: doubtful ? 0 : writer.end });
+    } catch (error) {
+      // The failure that led here is the one to throw; what stays behind is taken over once this process has ended.
+      options.onReleased({ kept: 0, error: fileErrorCode(error) ?? String(error) });
       await handle.close().catch(() => {});
     } finally {
       options.onFinished();

@@ -4,11 +4,12 @@ import { EngineError } from '../errors/engine-error.js';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { digestAlgorithm, digestHex, digestOf } from '../image/digest.js';
 import type { Descriptor } from '../image/descriptor.js';
+import { createLog } from '../log/log.js';
 import { openOptionBag } from '../policy/option-bag.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { BlobSink } from './blob-sink.js';
 import { syncDirectory } from './durable-file.js';
-import type { Engine } from './engine.js';
+import type { BlobStore, Engine, WantedBlob } from './engine.js';
 import { unlessMissing } from './file-error.js';
 import type { NamedImage } from './index-document.js';
 import { createLayoutBlobSink, type LayoutBlobSink } from './layout-blob-sink.js';
@@ -30,15 +31,6 @@ export interface OciLayoutOptions {
   };
 }
 
-/** The blob that a sink is wanted for. */
-export type WantedBlob = Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
-
-/** Who wants it. */
-export interface BlobContext {
-  readonly signal: AbortSignal;
-  readonly pullId: string;
-}
-
 /**
  * An OCI image layout directory as an engine: needs no daemon, is shared by any number of processes, and goes on
  * after an interruption with the bytes it has.
@@ -49,20 +41,11 @@ export interface BlobContext {
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
  */
-export interface OciLayout extends Engine, AsyncDisposable {
+export interface OciLayout extends Engine, BlobStore, AsyncDisposable {
   /** Absolute. */
   readonly directory: string;
-  /** Whether the blob is there in its full size; its content was verified before it got its name. */
-  hasBlob(descriptor: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
   /** The blob's bytes, verified. Null when it is not there, larger than `maxBytes`, or not what its digest says. */
   readBlob(digest: Digest, maxBytes: number): Promise<Uint8Array | null>;
-  /**
-   * Opens the place of one blob, with the bytes an earlier writer left. Null when the blob is there, also when
-   * another writer in this process committed it while this call waited for it.
-   *
-   * @throws the signal's reason when it aborts while waiting
-   */
-  openBlob(descriptor: WantedBlob, context: BlobContext): Promise<BlobSink | null>;
   /** Stores bytes that are at hand, a manifest. @throws EngineError when they are not what the digest says */
   putBlob(bytes: Uint8Array, digest: Digest): Promise<void>;
   /** What the name points to, an index or a manifest; null when nothing has this name. */
@@ -72,6 +55,8 @@ export interface OciLayout extends Engine, AsyncDisposable {
   /** Every image the layout names, those of other tools too. */
   listImages(): Promise<readonly NamedImage[]>;
 }
+
+const log = createLog('layout');
 
 /** Room for a few large images; what is not resumed costs disk that nobody sees. */
 const defaultPartialBytes = 10 * 2 ** 30;
@@ -133,6 +118,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
       const bytes = await handle.readFile();
       if (digestOf(bytes, digestAlgorithm(digest)) === digest) return bytes;
       corrupt.add(digest);
+      log(null, 'blob does not hold what its digest says', { digest, engine: id });
       return null;
     } finally {
       await handle.close();
@@ -144,7 +130,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     for (const sink of sinks) partials.touch(sink.partial).catch(() => {});
   }
 
-  async function openSink(wanted: WantedBlob, giveBack: () => void): Promise<BlobSink> {
+  async function openSink(wanted: WantedBlob, pullId: string, giveBack: () => void): Promise<BlobSink> {
     const partial = await partials.claim(wanted.digest, wanted.size);
     const sink = createLayoutBlobSink(partial, {
       engine: id,
@@ -152,7 +138,13 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
       target: blobPath(wanted.digest),
       partials,
       isThere: () => hasBlob(wanted),
-      onCommitted: () => corrupt.delete(wanted.digest),
+      onCommitted: () => {
+        corrupt.delete(wanted.digest);
+        log(pullId, 'blob stored', { digest: wanted.digest, size: wanted.size });
+      },
+      onReleased: (outcome) => {
+        log(pullId, 'blob let go', { digest: wanted.digest, ...outcome });
+      },
       onFinished: () => {
         sinks.delete(sink);
         if (sinks.size === 0 && heartbeat !== null) {
@@ -163,6 +155,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
       },
     });
     sinks.add(sink);
+    log(pullId, 'blob opened', { digest: wanted.digest, kept: partial.kept });
     heartbeat ??= setInterval(beat, touchEveryMs).unref();
     if (closing !== null) {
       await sink.release();
@@ -206,7 +199,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     directory: root,
     hasBlob: async (descriptor) => (await isLayout(id, root)) && hasBlob(descriptor),
     readBlob: async (digest, maxBytes) => ((await isLayout(id, root)) ? readBlob(digest, maxBytes) : null),
-    openBlob: async (wanted, { signal }) => {
+    openBlob: async (wanted, { signal, pullId }) => {
       assertOpen();
       signal.throwIfAborted();
       await prepare();
@@ -216,7 +209,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
           giveBack();
           return null;
         }
-        return await openSink(wanted, giveBack);
+        return await openSink(wanted, pullId, giveBack);
       } catch (error) {
         giveBack();
         throw error;
@@ -228,6 +221,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
       assertOpen();
       await prepare();
       await index.point(name, descriptor);
+      log(null, 'image named', { name, digest: descriptor.digest, engine: id });
     },
     listImages: async () => ((await isLayout(id, root)) ? index.list() : []),
     close: () => (closing ??= close()),
@@ -235,6 +229,14 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   };
   return layout;
 }
+
+/** Tells whether a value is an OCI layout engine, also one of another installed copy of this library. */
+export function isOciLayout(value: unknown): value is OciLayout {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || value.kind !== 'oci-layout') return false;
+  return layoutMethods.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'function');
+}
+
+const layoutMethods = ['hasBlob', 'readBlob', 'openBlob', 'putBlob', 'findImage', 'nameImage', 'listImages', 'close'];
 
 function parseOptions(directory: unknown, options: unknown) {
   if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
