@@ -1,0 +1,146 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { requireReal } from '../support/real-parts.js';
+import { compilerPath, packageDirectory, packPackage } from './packed-package.js';
+import { runCommand, runCommandWell } from './run-command.js';
+
+/**
+ * Values of `.` go to `./testing` and come back: with a declaration of their own in each entry, the compiler would
+ * refuse every one of these lines (TS2322), and no other check would notice.
+ */
+const typedUse = `
+const timeouts: Timeouts = fastTimeouts;
+const puller: Puller = createPuller({
+  engine: ociLayout('./images'),
+  registries: ['quay.io/team', { prefix: 'docker.io/team', resolves: false }],
+  timeouts: fastTimeouts,
+});
+const double: Puller = createPullerDouble();
+const failure: PullFailoverError = new NotConfiguredError();
+double.events.on('pull:failed-over', ({ from, to, reason, bytesKept }) => [from, to, reason.code, bytesKept]);
+double.events.on('*', (event: PullEvent) => event.seq);
+async function use(): Promise<PullReport> {
+  await using registry = await startRegistryDouble({ images: { 'team/redis:3.0': seededImage({ layers: 2, bytes: 1000 }) } });
+  const report: PullReport = await puller.pullWithFailover(registry.host + '/team/redis:3.0', { timeouts });
+  return report;
+}
+export const unused: readonly unknown[] = [use, failure, isPullExhaustedError(failure)];
+`;
+
+const names = `ociLayout, createPuller, isPullExhaustedError, NotConfiguredError`;
+const typeNames = `Puller, PullEvent, PullFailoverError, PullReport, Timeouts`;
+const testingNames = `createPullerDouble, fastTimeouts, seededImage, startRegistryDouble`;
+
+const run = `
+const double = testing.createPullerDouble();
+if (typeof root.createPuller !== 'function') throw new Error('no createPuller');
+if (typeof double.pullWithFailover !== 'function') throw new Error('no pullWithFailover');
+const refused = root.pullWithFailover('redis').catch((error) => error);
+refused.then((error) => {
+  if (!(error instanceof root.NotConfiguredError)) throw new Error('not a NotConfiguredError: ' + error);
+  console.log('used');
+});
+`;
+
+const programs: Readonly<Record<string, string>> = {
+  'typed.mts': `
+import { ${names} } from 'pull-failover';
+import type { ${typeNames} } from 'pull-failover';
+import { ${testingNames} } from 'pull-failover/testing';
+${typedUse}`,
+  'typed.cts': `
+import { ${names} } from 'pull-failover';
+import type { ${typeNames} } from 'pull-failover';
+import { ${testingNames} } from 'pull-failover/testing';
+${typedUse}`,
+  'run.mjs': `
+import * as root from 'pull-failover';
+import * as testing from 'pull-failover/testing';
+${run}`,
+  'run.cjs': `
+const root = require('pull-failover');
+const testing = require('pull-failover/testing');
+${run}`,
+};
+
+describe('a project that installs the packed package', function () {
+  this.timeout(300_000);
+
+  requireReal('the npm registry', 'a network on which `npm view debug` answers', canInstall);
+
+  let folder: string;
+
+  before(async () => {
+    const tarball = await packPackage();
+    folder = mkdtempSync(join(tmpdir(), 'pull-failover-consumer-'));
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
+    for (const [name, text] of Object.entries(programs)) writeFileSync(join(folder, name), text);
+    await runCommandWell(
+      'npm',
+      ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', tarball],
+      folder,
+    );
+  });
+
+  after(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  });
+
+  for (const [kind, program] of [
+    ['import', 'run.mjs'],
+    ['require', 'run.cjs'],
+  ] as const) {
+    it(`loads and uses both entries through ${kind}`, async () => {
+      const { exitCode, stdout, stderr } = await runCommand(process.execPath, [program], folder);
+      expect({ exitCode, stdout, stderr: stderr.replace(/^.*ExperimentalWarning[\s\S]*$/m, '') }).to.deep.equal({
+        exitCode: 0,
+        stdout: 'used\n',
+        stderr: '',
+      });
+    });
+  }
+
+  for (const [kind, program] of [
+    ['an ES module', 'typed.mts'],
+    ['a CommonJS module', 'typed.cts'],
+  ] as const) {
+    it(`compiles in ${kind} under nodenext, with values of either entry passed to the other`, async () => {
+      const args = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--skipLibCheck', 'false'];
+      const { exitCode, stdout } = await runCommand(
+        process.execPath,
+        [
+          compilerPath,
+          ...args,
+          ...['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,esnext.disposable'],
+          // Node's own types are the one thing that a consumer brings.
+          ...['--typeRoots', join(packageDirectory, 'node_modules', '@types'), '--types', 'node'],
+          program,
+        ],
+        folder,
+      );
+      expect({ exitCode, stdout }).to.deep.equal({ exitCode: 0, stdout: '' });
+    });
+  }
+
+  it('has the command pull-failover, which tells how it is used', async () => {
+    const { exitCode, stdout } = await runCommand(join(folder, 'node_modules/.bin/pull-failover'), ['--help'], folder);
+    expect(exitCode).to.equal(0);
+    for (const word of ['Usage: pull-failover', 'pull', 'drill']) expect(stdout).to.include(word);
+  });
+
+  it('gets nothing installed that is there for development only', async () => {
+    const listed = JSON.parse(await runCommandWell('npm', ['ls', '--all', '--json', '--loglevel=error'], folder)) as {
+      readonly dependencies: Readonly<Record<string, { readonly dependencies: Readonly<Record<string, unknown>> }>>;
+    };
+    const direct = Object.keys(listed.dependencies['pull-failover']?.dependencies ?? {});
+    expect(direct.filter((name) => /^(?:@types\/|mocha|chai|tsx|typescript)/.test(name))).to.deep.equal([]);
+  });
+});
+
+function canInstall(): boolean {
+  const args = ['view', 'debug', 'version', '--prefer-offline', '--fetch-retries=0', '--fetch-timeout=10000'];
+  return spawnSync('npm', args, { stdio: 'ignore', timeout: 30_000 }).status === 0;
+}
