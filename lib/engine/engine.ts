@@ -1,4 +1,5 @@
 import type { Descriptor } from '../image/descriptor.js';
+import type { Digest } from '../vocabulary/digest.js';
 import type { BlobSink } from './blob-sink.js';
 
 /** Where images go: one OCI image layout on disk. Ends with `close()`. */
@@ -30,4 +31,10 @@ export interface BlobStore {
    * @throws the signal's reason when it aborts while waiting
    */
   openBlob(blob: WantedBlob, context: BlobContext): Promise<BlobSink | null>;
+  /**
+   * The bytes of a blob that is there, from offset `from`, in chunks of at most 1 MiB, not verified.
+   *
+   * @throws EngineError when it is not there
+   */
+  streamBlob(digest: Digest, from: number): AsyncIterable<Uint8Array>;
 }

@@ -1,4 +1,4 @@
-import { mkdir, rename, type FileHandle } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EngineError } from '../errors/engine-error.js';
 import { createBatchedWriter } from './batched-writer.js';
@@ -6,6 +6,7 @@ import type { BlobSink } from './blob-sink.js';
 import { syncDirectory } from './durable-file.js';
 import { fileErrorCode, isOutOfRoom } from './file-error.js';
 import type { Partial, PartialStore } from './partial-store.js';
+import { readChunks } from './read-chunks.js';
 
 /** What a sink needs of the layout it belongs to. */
 export interface LayoutBlobSinkOptions {
@@ -28,8 +29,6 @@ export interface LayoutBlobSinkOptions {
 export interface LayoutBlobSink extends BlobSink {
   readonly partial: Partial;
 }
-
-const readBytes = 1 << 20;
 
 export function createLayoutBlobSink(partial: Partial, options: LayoutBlobSinkOptions): LayoutBlobSink {
   const { engine, partials, sizeBytes, target } = options;
@@ -90,7 +89,7 @@ export function createLayoutBlobSink(partial: Partial, options: LayoutBlobSinkOp
   async function publishCopy(): Promise<void> {
     const copy = await partials.create(digest);
     try {
-      for await (const chunk of readFrom(handle, sizeBytes)) await copy.handle.writeFile(chunk);
+      for await (const chunk of readOwn(sizeBytes)) await copy.handle.writeFile(chunk);
       await copy.handle.datasync();
       await rename(copy.path, target);
       await copy.handle.close();
@@ -101,15 +100,14 @@ export function createLayoutBlobSink(partial: Partial, options: LayoutBlobSinkOp
     await handle.close();
   }
 
-  async function* readFrom(from: FileHandle, end: number): AsyncGenerator<Uint8Array> {
-    for (let position = 0; position < end;) {
-      const wanted = Math.min(readBytes, end - position);
-      const { bytesRead, buffer } = await from.read(Buffer.allocUnsafeSlow(wanted), 0, wanted, position);
-      if (bytesRead === 0)
-        throw new EngineError(engine, `the partial blob ${partial.path} was cut short by somebody else`);
-      position += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+  /** Whoever cut the file short must not make it a shorter blob. */
+  async function* readOwn(end: number): AsyncGenerator<Uint8Array> {
+    let bytes = 0;
+    for await (const chunk of readChunks(handle, 0, end)) {
+      bytes += chunk.length;
+      yield chunk;
     }
+    if (bytes < end) throw new EngineError(engine, `the partial blob ${partial.path} was cut short by somebody else`);
   }
 
   async function letGo(): Promise<void> {
@@ -139,7 +137,7 @@ export function createLayoutBlobSink(partial: Partial, options: LayoutBlobSinkOp
     },
     readKept: () => {
       assertOpen();
-      return readFrom(handle, kept);
+      return readOwn(kept);
     },
     write: async (chunk) => {
       assertOpen();

@@ -16,6 +16,7 @@ import { createLayoutBlobSink, type LayoutBlobSink } from './layout-blob-sink.js
 import { createLayoutIndex } from './layout-index.js';
 import { isLayout, markLayout } from './layout-marker.js';
 import { createPartialStore, touchEveryMs } from './partial-store.js';
+import { readChunks } from './read-chunks.js';
 import { createTurns } from './turns.js';
 
 /** How a layout on disk is kept. */
@@ -125,6 +126,16 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     }
   }
 
+  async function* streamBlob(digest: Digest, from: number): AsyncGenerator<Uint8Array> {
+    const handle = await unlessMissing(open(blobPath(digest), 'r'));
+    if (handle === null) throw new EngineError(id, `${digest} is not there`);
+    try {
+      yield* readChunks(handle, from, Infinity);
+    } finally {
+      await handle.close();
+    }
+  }
+
   /** Only while something is being written is there anything to tell. */
   function beat(): void {
     for (const sink of sinks) partials.touch(sink.partial).catch(() => {});
@@ -215,6 +226,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
         throw error;
       }
     },
+    streamBlob,
     putBlob,
     findImage: async (name) => ((await isLayout(id, root)) ? index.find(name) : null),
     nameImage: async (name, descriptor) => {
@@ -236,7 +248,17 @@ export function isOciLayout(value: unknown): value is OciLayout {
   return layoutMethods.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'function');
 }
 
-const layoutMethods = ['hasBlob', 'readBlob', 'openBlob', 'putBlob', 'findImage', 'nameImage', 'listImages', 'close'];
+const layoutMethods = [
+  'hasBlob',
+  'readBlob',
+  'openBlob',
+  'streamBlob',
+  'putBlob',
+  'findImage',
+  'nameImage',
+  'listImages',
+  'close',
+];
 
 function parseOptions(directory: unknown, options: unknown) {
   if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import type { BlobSink } from '../../lib/engine/blob-sink.js';
-import { ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
+import { isOciLayout, ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { InvalidOptionError } from '../../lib/errors/invalid-option-error.js';
 import { digestHex, digestOf } from '../../lib/image/digest.js';
@@ -182,6 +182,25 @@ describe('An OCI layout', () => {
       const blob = seededBlob(1, 1000);
       await store(layout, blob);
       expect(await layout.readBlob(blob.digest, 999)).to.equal(null);
+    });
+
+    for (const from of [0, 1, 1_500_000, 2_999_999, 3_000_000]) {
+      it(`is streamed from byte ${from} of 3,000,000`, async () => {
+        const layout = open();
+        const blob = seededBlob(1, 3_000_000);
+        await store(layout, blob);
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of layout.streamBlob(blob.digest, from)) {
+          expect(chunk.length).to.be.within(1, 1 << 20);
+          chunks.push(chunk);
+        }
+        expect(Buffer.compare(Buffer.concat(chunks), blob.bytes.subarray(from))).to.equal(0);
+      });
+    }
+
+    it('that is not there is not streamed', async () => {
+      const stream = open().streamBlob(seededBlob(1, 10).digest, 0);
+      expect(await rejection(stream[Symbol.asyncIterator]().next())).to.satisfy(isEngineError);
     });
 
     it('is not committed with fewer bytes than it has, and goes on afterwards', async () => {
@@ -439,6 +458,15 @@ describe('An OCI layout', () => {
       }
       expect(await rejection(layout.openBlob(seededBlob(2, 10), context))).to.satisfy(isEngineError);
     });
+  });
+
+  it('is recognised among other values, another installed copy of it too', () => {
+    const layout = open();
+    expect(isOciLayout(layout)).to.equal(true);
+    expect(isOciLayout({ ...layout })).to.equal(true);
+    for (const other of [null, undefined, 'oci-layout', {}, { kind: 'oci-layout' }, { ...layout, kind: 'docker' }]) {
+      expect(isOciLayout(other)).to.equal(false);
+    }
   });
 
   it('leaves no listener on a signal', async () => {
