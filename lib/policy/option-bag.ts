@@ -41,7 +41,7 @@ export function openOptionBag(path: string, value: unknown, keys: readonly strin
     if (!keys.includes(key)) {
       throw new InvalidOptionError(
         pathOf(key),
-        `is unknown (value ${show(values[key])}); known here: ${keys.join(', ')}`,
+        `is unknown (value ${secretKeys.test(key) ? 'not shown' : show(values[key])}); known here: ${keys.join(', ')}`,
       );
     }
   }

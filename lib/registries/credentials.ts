@@ -120,10 +120,3 @@ export function credentialIdentity(credentials: Credentials | null): string {
         : ['registry-token', credentials.registryToken];
   return createHmac('sha256', identityKey).update(JSON.stringify(parts)).digest('base64url');
 }
-
-/** Returns a word that is equal exactly for equal secret text within this process, and tells nothing about it. */
-export function secretIdentity(...parts: readonly string[]): string {
-  return createHmac('sha256', identityKey)
-    .update(JSON.stringify(['secret', ...parts]))
-    .digest('base64url');
-}

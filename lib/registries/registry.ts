@@ -110,7 +110,8 @@ const noOptions: OptionBag = openOptionBag('', {}, optionKeys);
 function buildRegistry(prefix: Prefix, context: RegistryContext, bag: OptionBag = noOptions): Registry {
   const tls = parseTls({ ca: bag.raw('ca'), cert: bag.raw('cert'), key: bag.raw('key') }, bag.path);
   const plainHttp = bag.boolean('plainHttp');
-  if (plainHttp === true && tls.identity !== '') {
+  const hasTls = tls.ca !== undefined || tls.cert !== undefined;
+  if (plainHttp === true && hasTls) {
     throw new InvalidOptionError(bag.pathOf('plainHttp'), 'true contradicts ca, cert and key, which are about TLS');
   }
   if (plainHttp === true && prefix.host === dockerHub) {
@@ -119,7 +120,7 @@ function buildRegistry(prefix: Prefix, context: RegistryContext, bag: OptionBag 
   // The name of Docker Hub is not where its API is.
   const authority = prefix.host === dockerHub ? dockerHubApi : prefix.host;
   const kind = hostKind(new URL(`https://${authority}`).hostname);
-  const isPlain = plainHttp ?? (kind === 'loopback' && tls.identity === '');
+  const isPlain = plainHttp ?? (kind === 'loopback' && !hasTls);
   const contact = bag.boolean('contact') ?? true;
   const resolves = bag.boolean('resolves');
   if (!contact && resolves === true) {
@@ -154,11 +155,12 @@ function parsePrefixOption(text: string, path: string): Prefix {
   }
 }
 
-/** An unknown key may be a misspelt secret (`pasword`): its value is not shown, as it would be elsewhere. */
+/** An unknown key may be a misspelt secret (`pasword`, `auth`): only what cannot be one is shown. */
 function refuseUnknownKeys(input: object, path: string): void {
   const known: readonly string[] = optionKeys;
-  for (const key of Object.keys(input)) {
+  for (const [key, value] of Object.entries(input)) {
     if (known.includes(key)) continue;
-    throw new InvalidOptionError(`${path}.${key}`, `is unknown; known here: ${known.join(', ')}`);
+    const shown = typeof value === 'boolean' || typeof value === 'number' ? ` (value ${value})` : '';
+    throw new InvalidOptionError(`${path}.${key}`, `is unknown${shown}; known here: ${known.join(', ')}`);
   }
 }

@@ -1,21 +1,18 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { createSecureContext, rootCertificates } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
-import { secretIdentity } from './credentials.js';
 
 /** Text or bytes in PEM. */
 export type Pem = string | Uint8Array;
 
 /** How a registry is recognised, and how we are. */
 export interface RegistryTls {
-  /** Every authority that is trusted, the usual ones included; absent = the usual ones. */
+  /** Authorities that are trusted beside the usual ones. */
   readonly ca?: string;
   /** Our certificate, followed by its intermediates. */
   readonly cert?: string;
   /** Our private key. Not enumerable: a copy of this object made by spreading lacks it. */
   readonly key?: string;
-  /** Equal exactly where all of the above are equal, `''` for none: the key of connections that may be shared. */
-  readonly identity: string;
 }
 
 /** The slice of a registry's options that is about TLS. */
@@ -43,12 +40,9 @@ export function parseTls(options: TlsOptions, optionPath: string): RegistryTls {
   const secret = key === undefined ? undefined : readText(key, `${optionPath}.key`);
   if (chain !== undefined && secret !== undefined) checkPair(chain, secret, optionPath);
 
-  const material = [authorities?.text, chain?.text, secret];
   const tls = {
-    // A registry of our own may still redirect to a public store: its authority is trusted beside the usual ones.
-    ...(authorities === undefined ? {} : { ca: [...rootCertificates, authorities.text].join('\n') }),
+    ...(authorities === undefined ? {} : { ca: authorities.text }),
     ...(chain === undefined ? {} : { cert: chain.text }),
-    identity: material.every((part) => part === undefined) ? '' : secretIdentity(...material.map((part) => part ?? '')),
   };
   if (secret !== undefined) Object.defineProperty(tls, 'key', { get: () => secret, enumerable: false });
   return Object.freeze(tls);
@@ -107,16 +101,15 @@ function checkPair(chain: Certificates, secret: string, path: string): void {
   }
 }
 
+/** PKCS #8 says it in the label, the older forms in a header. */
+const encryptedKey = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
+
 function readKey(secret: string, path: string): KeyObject {
+  if (encryptedKey.test(secret)) throw new InvalidOptionError(path, 'is encrypted; give the decrypted key');
   try {
     return createPrivateKey(secret);
-  } catch (error) {
-    throw new InvalidOptionError(
-      path,
-      codeOf(error) === 'ERR_MISSING_PASSPHRASE'
-        ? 'is encrypted; give the decrypted key'
-        : 'holds no private key in PEM that can be read',
-    );
+  } catch {
+    throw new InvalidOptionError(path, 'holds no private key in PEM that can be read');
   }
 }
 
