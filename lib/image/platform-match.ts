@@ -1,5 +1,5 @@
 import { normalise, type Platform } from './platform-normal.js';
-import { runsOnWindows } from './windows-version.js';
+import { compareWindowsVersions, runsOnWindows } from './windows-version.js';
 
 /** Which platforms a machine can run, and which of them rather. */
 export interface PlatformMatch {
@@ -13,8 +13,8 @@ const ignoredWindowsFeature = 'win32k';
 
 /**
  * Matches as containerd's `Only` does: the platform itself, lower variants of it, and the 32-bit architecture that
- * a 64-bit one runs too. Of two equal ones, the one that uses more of the wanted features, and on a Windows of known
- * version the newer one, is preferred.
+ * a 64-bit one runs too. Of two equal ones, the newer one on a Windows of known version, and else the one that uses more
+ * of the wanted features, is preferred.
  *
  * @see https://github.com/containerd/platforms/blob/09756f59cb1d6b3fb368f371043d36e634789537/compare.go#L146-L161
  */
@@ -24,6 +24,7 @@ export function createPlatformMatch(wanted: Platform): PlatformMatch {
     architectureName(normalise({ ...own, ...name })),
   );
   const features = new Set(own.osFeatures ?? []);
+  const isWindowsKnown = own.os === 'windows' && own.osVersion !== undefined;
 
   const rankOf = (offered: Platform): number => runnable.indexOf(architectureName(normalise(offered)));
 
@@ -33,19 +34,15 @@ export function createPlatformMatch(wanted: Platform): PlatformMatch {
       return (
         os === own.os &&
         rankOf(offered) !== -1 &&
-        (os !== 'windows' || runsOnWindows(own.osVersion ?? '', offered.osVersion ?? '') !== null) &&
+        (os !== 'windows' || runsOnWindows(own.osVersion ?? '', offered.osVersion ?? '')) &&
         osFeatures.every((feature) => features.has(feature) || (os === 'windows' && feature === ignoredWindowsFeature))
       );
     },
     compare: (a, b) =>
       rankOf(a) - rankOf(b) ||
-      (b.osFeatures?.length ?? 0) - (a.osFeatures?.length ?? 0) ||
-      (own.os === 'windows' ? windowsBuild(b) - windowsBuild(a) : 0),
+      (isWindowsKnown ? compareWindowsVersions(a.osVersion ?? '', b.osVersion ?? '') : 0) ||
+      (b.osFeatures?.length ?? 0) - (a.osFeatures?.length ?? 0),
   };
-
-  function windowsBuild(offered: Platform): number {
-    return runsOnWindows(own.osVersion ?? '', offered.osVersion ?? '') ?? 0;
-  }
 }
 
 interface ArchitectureName {

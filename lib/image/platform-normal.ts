@@ -17,7 +17,7 @@ export interface Platform {
 /** Gives a platform the one spelling in which it is compared; what it does not say is left out. */
 export function normalise(platform: Platform): Platform {
   const { architecture, variant } = normalArchitecture(platform.architecture, platform.variant ?? '');
-  const osFeatures = [...new Set(platform.osFeatures ?? [])].filter((feature) => feature !== '').sort();
+  const osFeatures = [...new Set(platform.osFeatures ?? [])].filter((feature) => feature !== '').toSorted();
   return {
     os: normalOs(platform.os),
     architecture,

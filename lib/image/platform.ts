@@ -59,7 +59,7 @@ export function formatPlatform(platform: Platform): string {
   const version = encode(platform.osVersion ?? '');
   const features = [...new Set(platform.osFeatures ?? [])]
     .filter((feature) => feature !== '')
-    .sort()
+    .toSorted()
     .map((feature) => `+${encode(feature)}`)
     .join('');
   const os = version === '' && features === '' ? platform.os : `${platform.os}(${version}${features})`;
@@ -98,7 +98,7 @@ export function choosePlatform<Entry extends PlatformEntry>(
     entry.platform !== undefined && match.includes(entry.platform) ? [{ entry, platform: entry.platform }] : [],
   );
   // The sort is stable: equals stay in the order of the index.
-  const [best] = matching.sort((a, b) => match.compare(a.platform, b.platform));
+  const [best] = matching.toSorted((a, b) => match.compare(a.platform, b.platform));
   const silent = entries.filter(({ platform }) => platform === undefined);
   return (
     best?.entry ??

@@ -5,19 +5,29 @@ const stableBuilds: readonly number[] = [20_348, 26_100];
 const firstStableBuild = 20_348;
 
 /**
- * Tells whether a Windows of version `host` runs a container of version `offered`, and returns the container's build
- * (0 where it has no version), or null when it does not run. A version that is not known excludes nothing.
+ * Tells whether a Windows of version `host` runs containers of version `offered`. A version that is not known, or of
+ * the host not understood, excludes nothing.
  *
  * @see https://learn.microsoft.com/en-us/virtualization/windowscontainers/deploy-containers/version-compatibility
  * @see https://github.com/containerd/platforms/blob/09756f59cb1d6b3fb368f371043d36e634789537/platform_windows_compat.go#L69-L105
  */
-export function runsOnWindows(host: string, offered: string): number | null {
+export function runsOnWindows(host: string, offered: string): boolean {
   const machine = parseVersion(host);
+  if (offered === '' || machine === null) return true;
   const container = parseVersion(offered);
-  if (offered === '') return 0;
-  if (machine === null) return 0;
-  if (container === null || container.release !== machine.release) return null;
-  return oldestBuild(machine.build) <= container.build && container.build <= machine.build ? container.build : null;
+  return (
+    container !== null &&
+    container.release === machine.release &&
+    oldestBuild(machine.build) <= container.build &&
+    container.build <= machine.build
+  );
+}
+
+/** Orders versions for one host, the newest first: the newest build, of one build the newest update. */
+export function compareWindowsVersions(a: string, b: string): number {
+  const first = parseVersion(a);
+  const second = parseVersion(b);
+  return (second?.build ?? 0) - (first?.build ?? 0) || (second?.revision ?? 0) - (first?.revision ?? 0);
 }
 
 /** The oldest build of containers that a host runs: the long-term release before its own. */
@@ -30,11 +40,18 @@ interface WindowsVersion {
   /** `10.0` */
   readonly release: string;
   readonly build: number;
+  /** The update of the build; it says nothing of what runs where. */
+  readonly revision: number;
 }
 
-/** Only the build counts: revisions (`10.0.20348.2227`) are updates of one build. */
 function parseVersion(text: string): WindowsVersion | null {
-  const groups = /^(?<major>\d{1,3})\.(?<minor>\d{1,3})\.(?<build>\d{1,5})(?:\.|$)/.exec(text)?.groups;
+  const groups = /^(?<major>\d{1,3})\.(?<minor>\d{1,3})\.(?<build>\d{1,5})(?:\.(?<revision>\d{1,9})?.*)?$/s.exec(
+    text,
+  )?.groups;
   if (groups === undefined) return null;
-  return { release: `${Number(groups['major'])}.${Number(groups['minor'])}`, build: Number(groups['build']) };
+  return {
+    release: `${Number(groups['major'])}.${Number(groups['minor'])}`,
+    build: Number(groups['build']),
+    revision: Number(groups['revision'] ?? 0),
+  };
 }

@@ -290,7 +290,7 @@ describe('image/manifest', () => {
       const largest = text + ' '.repeat(maxManifestBytes - text.length);
       expect(parse(largest).kind).to.equal('manifest');
       expect(refusal(`${largest} `).problem).to.equal('too-large');
-      expect(refusal(new Array(maxManifestBytes + 2).join('x'), 'text/html').problem).to.equal('too-large');
+      expect(refusal('x'.repeat(maxManifestBytes + 1), 'text/html').problem).to.equal('too-large');
     });
 
     it('4096 entries are read, and one more is too large', () => {
@@ -448,6 +448,12 @@ describe('image/manifest', () => {
       });
     }
 
+    it('keeps its artifact type, unless it is empty', () => {
+      const artifactType = 'application/vnd.example';
+      expect(readLayer({ ...layer, artifactType })).to.deep.equal({ ...layer, artifactType });
+      expect(readLayer({ ...layer, artifactType: '' })).to.deep.equal(layer);
+    });
+
     it('must not have more than 64 URLs', () => {
       const urls = (count: number): Json => ({ ...layer, urls: Array.from({ length: count }, () => 'https://a') });
       expect(readLayer(urls(64))).to.deep.equal(urls(64));
@@ -558,6 +564,7 @@ describe('image/manifest', () => {
     });
 
     it('finds no manifests on Object.prototype', () => {
+      // oxlint-disable-next-line no-extend-native
       Object.defineProperty(Object.prototype, 'manifests', { value: [entry], configurable: true });
       try {
         expect(refusal({}).problem).to.equal('malformed');

@@ -161,10 +161,11 @@ describe('image/reference', () => {
       expect(error.message.length).to.be.below(600);
     });
 
-    for (const value of [undefined, null, 7, {}, Object.create(null), Symbol('redis'), ['redis']]) {
+    const notText: readonly unknown[] = [undefined, null, 7, {}, Object.create(null), Symbol('redis'), ['redis']];
+    for (const value of notText) {
       it(`refuses a value of type ${Array.isArray(value) ? 'array' : typeof value} from JavaScript`, () => {
-        expect(refusal(() => parseReference(value as unknown as string)).message).to.include('string');
-        expect(refusal(() => parsePrefix(value as unknown as string)).message).to.include('string');
+        expect(refusal(() => parseReference(value as string)).message).to.include('string');
+        expect(refusal(() => parsePrefix(value as string)).message).to.include('string');
       });
     }
 
