@@ -1,0 +1,192 @@
+import { randomBytes } from 'node:crypto';
+import { renameSync, statSync, type Stats } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { syncDirectory, writeDurably } from '../engine/durable-file.js';
+import { createLog } from '../log/log.js';
+import type { DocumentKind, StateDocument } from './state-store.js';
+
+const log = createLog('state');
+
+/** No document of this library comes near it; a file that does is not one of ours, and would fill the memory. */
+const maxFileBytes = 32 * 1024 * 1024;
+
+/** A lock whose holder was killed, or gave no sign of life for this long, is free again. */
+const staleLockMs = 5_000;
+
+/** Waiters ask again after 10 ms at first, at most 250 ms later, and give up after some 20 s. */
+const lockRetries = { retries: 100, minTimeout: 10, maxTimeout: 250, factor: 1.3, randomize: true } as const;
+
+/** How often an update starts again because somebody who had lost the lock wrote all the same. */
+const maxOvertaken = 5;
+
+/** Which file was read: a replaced one has another inode. */
+interface FileVersion {
+  readonly inode: number;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+interface Loaded<T> {
+  readonly document: T;
+  /** Null: there was no file. */
+  readonly version: FileVersion | null;
+  /** The file holds something else than such a document. */
+  readonly isBroken: boolean;
+}
+
+/** One document in `<directory>/<name>.json`, replaced whole and never written in place. */
+export function openStateFile<T>(directory: string, kind: DocumentKind<T>): StateDocument<T> {
+  if (!/^[a-z0-9-]+$/.test(kind.name)) throw new TypeError(`${JSON.stringify(kind.name)} names no document`);
+  const file = join(directory, `${kind.name}.json`);
+  let last: Loaded<T> | null = null;
+  let reading: Promise<T> | null = null;
+  let updates: Promise<unknown> = Promise.resolve();
+  let isSwept = false;
+
+  /** What is on disk; `last` itself while the file is the same. */
+  async function load(): Promise<Loaded<T>> {
+    const version = versionOf(file);
+    if (last !== null && isSameVersion(last.version, version)) return last;
+    if (version === null) return { document: kind.empty, version, isBroken: false };
+    const handle = await open(file, 'r');
+    try {
+      // Of the file opened, not of the path: it may have been replaced a moment ago.
+      const stats = await handle.stat();
+      if (stats.size > maxFileBytes) return broken(stats, `${stats.size} bytes are more than ${maxFileBytes}`);
+      const text = await handle.readFile('utf8');
+      try {
+        return { document: kind.parse(JSON.parse(text)), version: toVersion(stats), isBroken: false };
+      } catch (error) {
+        return broken(stats, messageOf(error));
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  function broken(stats: Stats, why: string): Loaded<T> {
+    log(null, 'a state file is broken and counts as empty', { file, why });
+    return { document: kind.empty, version: toVersion(stats), isBroken: true };
+  }
+
+  async function read(): Promise<T> {
+    try {
+      last = await load();
+    } catch (error) {
+      log(null, 'a state file cannot be read', { file, why: messageOf(error) });
+    }
+    return last?.document ?? kind.empty;
+  }
+
+  async function update(change: (kept: T) => T): Promise<T | null> {
+    let release: (() => Promise<void>) | null = null;
+    try {
+      await mkdir(directory, { recursive: true });
+      release = await lockFile(file);
+      await sweep();
+      for (let round = 0; round < maxOvertaken; round += 1) {
+        const written = await replace(change);
+        if (written !== null) {
+          last = written;
+          // A read that began before does not know of it.
+          reading = null;
+          return written.document;
+        }
+      }
+      throw new Error(`others replaced it ${maxOvertaken} times while it was locked`);
+    } catch (error) {
+      log(null, 'a state file cannot be written', { file, why: messageOf(error) });
+      return null;
+    } finally {
+      await release?.();
+    }
+  }
+
+  /** Returns null when another process replaced the file meanwhile. */
+  async function replace(change: (kept: T) => T): Promise<Loaded<T> | null> {
+    const found = await load();
+    if (found.isBroken) await rename(file, `${file}.broken`);
+    const before = found.isBroken ? null : found.version;
+    const document = change(found.document);
+    const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
+    try {
+      await writeDurably(temporary, `${JSON.stringify(kind.format(document))}\n`);
+      // A process that was suspended and lost its lock finds out here, in the instant before it would do harm.
+      if (!isSameVersion(versionOf(file), before)) {
+        await rm(temporary, { force: true });
+        return null;
+      }
+      const version = versionOf(temporary);
+      renameSync(temporary, file);
+      await syncDirectory(directory);
+      return { document, version, isBroken: false };
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Removes what a process left that was killed while it wrote: under the lock nobody else is writing. */
+  async function sweep(): Promise<void> {
+    if (isSwept) return;
+    isSwept = true;
+    for (const name of await readdir(directory)) {
+      if (name.startsWith(`${kind.name}.json.`) && name.endsWith('.tmp'))
+        await rm(join(directory, name), { force: true });
+    }
+  }
+
+  return {
+    read: () => {
+      // A thousand pulls that begin at once look once.
+      if (reading !== null) return reading;
+      const begun = read().finally(() => {
+        if (reading === begun) reading = null;
+      });
+      reading = begun;
+      return begun;
+    },
+    update: (change) => {
+      const done = updates.then(() => update(change));
+      updates = done;
+      return done;
+    },
+  };
+}
+
+async function lockFile(file: string): Promise<() => Promise<void>> {
+  // Loaded when first needed: it installs exit hooks, which a process that keeps no state should not get.
+  const { lock } = await import('proper-lockfile');
+  const unlock = await lock(file, {
+    realpath: false,
+    stale: staleLockMs,
+    update: 1_000,
+    retries: lockRetries,
+    // It would throw from a timer. What a lost lock means is decided before the file is replaced.
+    onCompromised: (error) => log(null, 'the lock of a state file was lost', { file, why: messageOf(error) }),
+  });
+  return async () => {
+    // A lock lost meanwhile is no longer ours to give back.
+    await unlock().catch(() => {});
+  };
+}
+
+function versionOf(file: string): FileVersion | null {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats === undefined ? null : toVersion(stats);
+}
+
+function toVersion(stats: Stats): FileVersion {
+  return { inode: stats.ino, sizeBytes: stats.size, modifiedAtMs: stats.mtimeMs };
+}
+
+function isSameVersion(one: FileVersion | null, other: FileVersion | null): boolean {
+  return (
+    one?.inode === other?.inode && one?.sizeBytes === other?.sizeBytes && one?.modifiedAtMs === other?.modifiedAtMs
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
