@@ -13,9 +13,13 @@ export {
   token,
   type TokenFaults,
 } from './fault-groups.js';
+export { fastTimeouts } from './fast-timeouts.js';
+export { type FaultProxy, type FaultProxyOptions, startFaultProxy } from './fault-proxy.js';
+export type { FaultServer, FaultServerOptions, RedirectOptions } from './fault-server.js';
 export { parseFault } from './parse-fault.js';
 export type { Bandwidth } from './link.js';
 export type { ServerTls } from './origin.js';
+export { pushImage, type PushOptions } from './push-image.js';
 export type { RegistryAuth, TestUser } from './registry-auth.js';
 export { type RegistryDouble, type RegistryDoubleOptions, startRegistryDouble } from './registry-double.js';
 export type { LoggedRequest, RequestKind } from './request-log.js';

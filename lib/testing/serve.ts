@@ -30,7 +30,7 @@ export interface Servable {
 export interface Truth {
   answer(range: ByteRange | null): Answer | Promise<Answer>;
   /** A redirect to a signed URL that has expired, or null where there is nothing to redirect to (any more). */
-  expiredRedirect(): Answer | null;
+  expiredRedirect(): Answer | null | Promise<Answer | null>;
 }
 
 /** Answers one request, as true as the faults in force let it be. */
@@ -60,7 +60,7 @@ export async function serve(request: Servable, script: FaultScript, link: Link, 
       await sendAnswer(exchange, replacement.answer, { withBody, framing: 'as-announced', plan: untouched });
       return;
     case 'expired-redirect': {
-      const answer = truth.expiredRedirect();
+      const answer = await truth.expiredRedirect();
       if (answer === null) break;
       await sendAnswer(exchange, answer, { withBody, framing: 'as-announced', plan: untouched });
       return;
