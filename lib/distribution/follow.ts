@@ -1,0 +1,90 @@
+import type { Answerer } from '../vocabulary/evidence.js';
+import type { RegistryPhase } from '../vocabulary/phase.js';
+import { redactUrl } from '../vocabulary/redact.js';
+import { createLog } from '../log/log.js';
+import { guardOfAnswer, type AddressGuard } from './address-guard.js';
+import { zoneOfHost, type AddressZone } from './address-zone.js';
+import { discardBody } from './discard-body.js';
+import { isRedirect, maxRedirects, redirectTarget } from './redirect.js';
+import type { TlsIdentity } from './tls-identity.js';
+import type { Transport, WireAnswer } from './transport.js';
+import { ExchangeError } from './wire-error.js';
+
+const log = createLog('registry');
+
+/** A request whose redirects are followed. */
+export interface FollowedRequest {
+  readonly url: URL;
+  readonly method: 'GET' | 'HEAD';
+  readonly headers: Readonly<Record<string, string>>;
+  /** The value of Authorization; sent to the origin of `url` alone. */
+  readonly authorization: string | null;
+  /** For the origin of `url`. */
+  readonly tls: TlsIdentity;
+  /** For everywhere else. */
+  readonly ledTls: TlsIdentity;
+  readonly guard: AddressGuard;
+  /** Whether the registry is known to be in a private network, where a proxy hides its address. */
+  readonly isPrivate: boolean;
+  readonly answerer: 'registry' | 'token-service';
+  readonly phase: RegistryPhase;
+  readonly pullId: string;
+  readonly signal: AbortSignal;
+}
+
+/** The answer at the end of all redirects. */
+export interface FollowedAnswer extends Omit<WireAnswer, 'zone'> {
+  readonly url: URL;
+  /** Where it came from, as far as anybody can tell. */
+  readonly zone: AddressZone;
+  /** Who gave it: as soon as one redirect has left the first origin, whatever comes is the storage's word. */
+  readonly answerer: Answerer;
+}
+
+/**
+ * Sends a request and follows its redirects, at most 5. Authorization and our certificate stay with the first origin
+ * and do not come back once another one was involved; https never becomes http; no answer leads further into this
+ * host's network than where it came from itself.
+ *
+ * @throws ExchangeError, with the evidence `redirect` for what must not be followed
+ */
+export async function sendFollowing(transport: Transport, request: FollowedRequest): Promise<FollowedAnswer> {
+  const origin = request.url.origin;
+  let url = request.url;
+  let guard = request.guard;
+  let left = false;
+
+  for (let redirects = 0; ; redirects += 1) {
+    const answerer: Answerer = left && request.answerer === 'registry' ? 'storage' : request.answerer;
+    const authorized = request.authorization !== null && !left;
+    const answer = await transport.send({
+      url,
+      method: request.method,
+      headers: authorized ? { ...request.headers, authorization: request.authorization } : request.headers,
+      tls: left ? request.ledTls : request.tls,
+      guard,
+      answerer,
+      phase: request.phase,
+      signal: request.signal,
+    });
+    log(request.pullId, `${request.method} ${redactUrl(url)}`, { status: answer.status });
+    // Behind a proxy the URL's host and the registry's settings are all that is known.
+    const hidden = zoneOfHost(url.hostname) ?? (request.isPrivate && !left ? 'private' : 'public');
+    const zone = answer.zone ?? hidden;
+    if (!isRedirect(answer.status)) return { ...answer, url, zone, answerer };
+
+    const target = redirectTarget(url, answer.headers);
+    discardBody(answer.body);
+    const refused = 'refused' in target ? target.refused : redirects === maxRedirects ? 'redirect-loop' : null;
+    if (refused !== null || 'refused' in target) {
+      throw new ExchangeError(`${request.method} ${redactUrl(url)}: its redirect was not followed (${refused})`, {
+        evidence: { kind: 'redirect', code: refused ?? 'redirect-malformed' },
+        phase: request.phase,
+      });
+    }
+    const home = target.url.origin === origin;
+    left ||= !home;
+    guard = home ? request.guard : guardOfAnswer(zone);
+    url = target.url;
+  }
+}

@@ -1,0 +1,137 @@
+import { deriveAbort } from '../policy/deadline.js';
+import { startLoopTimer } from '../policy/loop-timer.js';
+import type { Digest } from '../vocabulary/digest.js';
+import type { Answerer } from '../vocabulary/evidence.js';
+import type { Authorization } from './authorize.js';
+import type { TryOutcome } from './authorized-exchange.js';
+import { createBlobBody, type BlobBody } from './blob-body.js';
+import type { ConnectionSlots } from './connection-slots.js';
+import { discardBody } from './discard-body.js';
+import { readErrorBody } from './error-body.js';
+import type { FollowedAnswer } from './follow.js';
+import { isIdentityEncoded } from './headers.js';
+import { promisedBytes, type WantedBytes } from './range.js';
+import { statusError } from './status-error.js';
+import { ExchangeError } from './wire-error.js';
+
+/** The part of an answer to a blob request that a reader needs. */
+export interface BlobAnswer {
+  /**
+   * The offset in the blob of the first byte that comes: the one asked for, or 0 where a 200 answered a request for a
+   * range; then the reader skips.
+   */
+  readonly start: number;
+  /** Bytes that come, where the answer announces it. */
+  readonly length: number | null;
+  /** Who sends them: the registry itself, or the storage that it redirected to. */
+  readonly answerer: Exclude<Answerer, 'token-service'>;
+  readonly body: BlobBody;
+}
+
+/** A blob, or the rest of one. */
+export interface WantedBlob extends WantedBytes {
+  readonly digest: Digest;
+  readonly firstByteMs: number;
+  readonly onConnection?: (holds: boolean) => void;
+}
+
+/** Times a blob request until its first byte, over all its tries. */
+export interface FirstByteLimit {
+  readonly signal: AbortSignal;
+  /** A connection is held: the time runs. */
+  hold(): void;
+  /** No connection is held: our own queue and token requests are not the storage's time. */
+  letGo(): void;
+  /** The first byte is here. */
+  met(): void;
+  /** Stops following the caller's signal. */
+  end(): void;
+}
+
+export function startFirstByteLimit(firstByteMs: number, signal: AbortSignal): FirstByteLimit {
+  const derived = deriveAbort(signal);
+  const timer = startLoopTimer(firstByteMs, () => {
+    derived.abort(
+      new ExchangeError(`no body byte within ${firstByteMs} ms (layers.firstByteMs)`, {
+        evidence: { kind: 'limit', limit: 'layers.firstByteMs', value: firstByteMs, bytes: 0 },
+        phase: 'layers',
+      }),
+    );
+  });
+  timer.pause();
+  return {
+    signal: derived.signal,
+    hold: timer.resume,
+    letGo: timer.pause,
+    met: timer.cancel,
+    end: () => {
+      timer.cancel();
+      derived[Symbol.dispose]();
+    },
+  };
+}
+
+/** Sends a blob request once, and waits for the first byte of a good answer. */
+export async function attemptBlob(
+  wanted: WantedBlob,
+  slots: ConnectionSlots,
+  limit: FirstByteLimit,
+  authorization: Authorization | null,
+  send: (headers: Readonly<Record<string, string>>) => Promise<FollowedAnswer>,
+): Promise<TryOutcome<BlobAnswer>> {
+  const slot = await slots.acquire(limit.signal, wanted.onConnection);
+  limit.hold();
+  let kept = false;
+  try {
+    const answer = await send(
+      // A range over nothing cannot be satisfied, and one from the start need not be asked for.
+      wanted.from > 0 && wanted.size > 0 ? { range: `bytes=${wanted.from}-` } : {},
+    );
+    const { status, headers } = answer;
+    if ((status === 401 || status === 403) && answer.answerer === 'registry') {
+      limit.letGo();
+      const body = await readErrorBody(answer.body, authorization?.secrets ?? []);
+      return { denied: { status, headers, body, zone: answer.zone } };
+    }
+    if (status !== 200 && status !== 206) {
+      limit.letGo();
+      const body = await readErrorBody(answer.body, authorization?.secrets ?? []);
+      throw statusError({ status, headers, from: answer.answerer, phase: 'layers', body });
+    }
+    const promised = checkHead(status, answer, wanted);
+    await answer.body.arrived();
+    limit.met();
+    kept = true;
+    const body = createBlobBody(answer.body, {
+      length: promised.end - promised.start,
+      answerer: answer.answerer,
+      reused: answer.reused,
+      signal: limit.signal,
+      ended: () => {
+        slot.release();
+        limit.end();
+      },
+    });
+    const answerer = answer.answerer === 'storage' ? 'storage' : 'registry';
+    return { done: { start: promised.start, length: promised.length, answerer, body } };
+  } finally {
+    limit.letGo();
+    if (!kept) slot.release();
+  }
+}
+
+function checkHead(
+  status: 200 | 206,
+  answer: FollowedAnswer,
+  wanted: WantedBytes,
+): { readonly start: number; readonly length: number | null; readonly end: number } {
+  const promised = isIdentityEncoded(answer.headers)
+    ? promisedBytes(status, answer.headers, wanted)
+    : { wrong: 'content-encoded' as const };
+  if (!('wrong' in promised)) return promised;
+  discardBody(answer.body);
+  throw new ExchangeError(`the ${answer.answerer} does not send the bytes asked for (${promised.wrong})`, {
+    evidence: { kind: 'content', code: promised.wrong, from: answer.answerer },
+    phase: 'layers',
+  });
+}

@@ -1,0 +1,51 @@
+import type { Registry } from '../registries/registry.js';
+import { createBoundedMap, type BoundedMap } from './bounded-map.js';
+import { createConnectionSlots, type ConnectionSlots } from './connection-slots.js';
+import { createSharedWork, type SharedWork } from './shared-work.js';
+import { ownIdentity } from './tls-identity.js';
+import type { Token } from './token-service.js';
+import type { Transport } from './transport.js';
+import type { ScopedChallenge } from './authorize.js';
+
+/** What all clients of one registry on one transport share. */
+export interface RegistryState {
+  readonly slots: ConnectionSlots;
+  /** Apart from the others: who holds a connection and waits for a token must not wait for himself. */
+  readonly tokenSlots: ConnectionSlots;
+  /** What was last asked for, by repository. */
+  readonly challenges: BoundedMap<string, ScopedChallenge>;
+  readonly tokens: BoundedMap<string, Token>;
+  readonly tokenRequests: SharedWork<Token>;
+  /** Where credentials succeeded: their identity alone (this registry knows them), and with a repository. */
+  readonly accepted: BoundedMap<string, true>;
+}
+
+/** A puller has a handful of registries, unless its images' names come from tenants. */
+const maxRegistries = 256;
+
+/** Per registry: repositories, tokens and pairs of credentials and repository. */
+const maxRemembered = 1_024;
+
+const statesOfTransports = new WeakMap<Transport, BoundedMap<string, RegistryState>>();
+
+/** Returns what is shared about this registry, as long as the transport lives. */
+export function stateOf(transport: Transport, registry: Registry): RegistryState {
+  let states = statesOfTransports.get(transport);
+  if (states === undefined) {
+    states = createBoundedMap(maxRegistries);
+    statesOfTransports.set(transport, states);
+  }
+  const key = `${registry.prefix} ${registry.baseUrl} ${ownIdentity(registry.tls).id}`;
+  const known = states.get(key);
+  if (known !== undefined) return known;
+  const state: RegistryState = {
+    slots: createConnectionSlots(registry.maxConnections),
+    tokenSlots: createConnectionSlots(registry.maxConnections),
+    challenges: createBoundedMap(maxRemembered),
+    tokens: createBoundedMap(maxRemembered),
+    tokenRequests: createSharedWork(),
+    accepted: createBoundedMap(maxRemembered),
+  };
+  states.set(key, state);
+  return state;
+}

@@ -1,0 +1,48 @@
+import pTimeout from 'p-timeout';
+import { deriveAbort } from '../policy/deadline.js';
+import { loopTimers } from '../policy/loop-timer.js';
+import { ExchangeError } from './wire-error.js';
+
+/** What a limited request tells about itself when it is late. */
+export interface RequestProgress {
+  /** Body bytes that had arrived. */
+  bytes: number;
+}
+
+/**
+ * Runs one request of the metadata phase for at most `requestMs` milliseconds of loop time. It is aborted when they
+ * are over; nobody waits for it then.
+ *
+ * @throws ExchangeError with the limit as evidence; the signal's own reason
+ */
+export async function withinRequestMs<T>(
+  requestMs: number,
+  signal: AbortSignal,
+  run: (signal: AbortSignal, progress: RequestProgress) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const derived = deriveAbort(signal);
+  const progress: RequestProgress = { bytes: 0 };
+  try {
+    return await pTimeout(run(derived.signal, progress), {
+      milliseconds: requestMs,
+      customTimers: loopTimers,
+      signal,
+      fallback: () => {
+        const error = requestLate(requestMs, progress.bytes);
+        derived.abort(error);
+        throw error;
+      },
+    });
+  } finally {
+    derived[Symbol.dispose]();
+  }
+}
+
+/** The evidence of an expired `metadata.requestMs`. */
+export function requestLate(requestMs: number, bytes: number): ExchangeError {
+  return new ExchangeError(`no whole answer within ${requestMs} ms (metadata.requestMs)`, {
+    evidence: { kind: 'limit', limit: 'metadata.requestMs', value: requestMs, bytes },
+    phase: 'metadata',
+  });
+}

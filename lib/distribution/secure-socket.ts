@@ -1,0 +1,33 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import { settledBy, type SocketWatch } from './open-socket.js';
+import type { TlsIdentity } from './tls-identity.js';
+
+/** Speaks TLS over a connected socket, and checks that the peer is who `hostname` says. */
+export async function secureSocket(
+  socket: net.Socket,
+  hostname: string,
+  identity: TlsIdentity,
+  watch: SocketWatch,
+  signal: AbortSignal,
+): Promise<tls.TLSSocket> {
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  const secure = tls.connect({
+    socket,
+    // The name that the certificate is checked against; the server is only told names, never addresses (RFC 6066).
+    host,
+    servername: net.isIP(host) === 0 ? host : '',
+    secureContext: identity.context,
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: true,
+  });
+  watch(secure);
+  try {
+    await settledBy(secure, 'secureConnect', signal);
+  } catch (error) {
+    secure.destroy();
+    socket.destroy();
+    throw error;
+  }
+  return secure;
+}

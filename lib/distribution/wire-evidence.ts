@@ -1,0 +1,99 @@
+import { errors } from 'undici';
+import type { Answerer, Evidence } from '../vocabulary/evidence.js';
+import { AddressRefusedError } from './address-guard.js';
+import type { Arrived } from './connection.js';
+import { MalformedAnswerError } from './connection.js';
+import { TunnelError } from './tunnel.js';
+
+/** What a connection was doing when it failed. */
+export type WireStage = 'proxy' | 'connect' | 'tls' | 'exchange';
+
+/** What is known beside the error. */
+export interface WireCircumstances extends Arrived {
+  readonly stage: WireStage;
+  readonly answerer: Answerer;
+  /** Whether the resolver fails for every name. */
+  readonly nameScope: () => 'name' | 'all';
+}
+
+type ConnectionCode = Extract<Evidence, { kind: 'connection' }>['code'];
+
+const connectionCodes: Readonly<Record<string, ConnectionCode>> = {
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'reset',
+  ECONNABORTED: 'reset',
+  EPIPE: 'reset',
+  ETIMEDOUT: 'timed-out',
+  EHOSTUNREACH: 'unreachable',
+  ENETUNREACH: 'unreachable',
+  EHOSTDOWN: 'unreachable',
+  ENETDOWN: 'unreachable',
+  EADDRNOTAVAIL: 'unreachable',
+  EACCES: 'unreachable',
+  EPERM: 'unreachable',
+  UND_ERR_SOCKET: 'closed',
+  UND_ERR_DESTROYED: 'closed',
+  UND_ERR_CLOSED: 'closed',
+  UND_ERR_ABORTED: 'closed',
+  // The connection ended in the middle of a body: undici says it in one of these ways, as the framing was.
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'closed',
+  HPE_INVALID_EOF_STATE: 'closed',
+};
+
+/** This process, or this host, has nothing left to open a socket with. */
+const hostCodes: readonly string[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'];
+
+/** OpenSSL's, Node's and the verifier's words for what is wrong with TLS. */
+const tlsCode =
+  /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_|EPROTO$)/;
+
+/** Turns an error of the network, of TLS or of undici into what was seen. */
+export function evidenceOfWireError(error: unknown, seen: WireCircumstances): Evidence {
+  const code = codeOf(error);
+  if (error instanceof AddressRefusedError) return refused(seen.answerer);
+  if (hostCodes.includes(code)) return { kind: 'disk', errno: code };
+  if (error instanceof TunnelError) {
+    return error.status === null ? { kind: 'proxy' } : { kind: 'proxy', status: error.status };
+  }
+  if (seen.stage === 'proxy') return { kind: 'proxy' };
+  if (isMalformed(error)) return { kind: 'content', code: 'malformed-response', from: seen.answerer };
+  if (code === 'ENOTFOUND' || code === 'ENODATA') return { kind: 'dns', code: 'not-found', scope: seen.nameScope() };
+  if (code.startsWith('EAI_') || (error as { syscall?: unknown } | null)?.syscall === 'getaddrinfo') {
+    return { kind: 'dns', code: 'failed', scope: seen.nameScope() };
+  }
+  const connection = connectionCodes[code];
+  if (connection !== undefined) {
+    const { reused, bytes, lateMs } = seen;
+    return { kind: 'connection', code: connection, reused, bytes, lateMs };
+  }
+  if (seen.stage === 'tls' || tlsCode.test(code)) return { kind: 'tls', code: code === '' ? nameOf(error) : code };
+  return { kind: 'unexpected', name: nameOf(error) };
+}
+
+function refused(answerer: Answerer): Evidence {
+  return answerer === 'token-service'
+    ? { kind: 'auth', code: 'realm-untrusted' }
+    : { kind: 'redirect', code: 'redirect-private' };
+}
+
+function isMalformed(error: unknown): boolean {
+  if (error instanceof MalformedAnswerError || error instanceof errors.HeadersOverflowError) return true;
+  if (error instanceof errors.HTTPParserError) return error.code !== 'HPE_INVALID_EOF_STATE';
+  // An answer nobody asked for, an upgrade, a "100 Continue": undici has one code for these and for a lost socket.
+  return error instanceof errors.SocketError && /^bad (response|upgrade)$/.test(error.message);
+}
+
+/** Of several addresses that were tried, the code that says most. */
+function codeOf(error: unknown): string {
+  if (error instanceof AggregateError) {
+    const codes = error.errors.map(codeOf);
+    const telling = codes.find((code) => code === 'ECONNREFUSED') ?? codes.find((code) => code !== 'ENETUNREACH');
+    return telling ?? codes[0] ?? '';
+  }
+  const code = (error as { readonly code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
+}
