@@ -1,0 +1,164 @@
+import pRetry, { AbortError } from 'p-retry';
+import pTimeout, { TimeoutError } from 'p-timeout';
+import { monotonicMs } from '../clock/time.js';
+import type { ManifestAnswer } from '../distribution/client.js';
+import { ExchangeError } from '../distribution/wire-error.js';
+import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
+import { digestAlgorithm, digestOf } from '../image/digest.js';
+import { ManifestError, parseManifest, type ImageDocument } from '../image/manifest.js';
+import { deriveAbort } from '../policy/deadline.js';
+import type { Digest } from '../vocabulary/digest.js';
+import type { Candidate, HeartContext } from './context.js';
+import { judgeThrown } from './failure.js';
+import { createQueueTimers } from './queue-timers.js';
+
+/** What to fetch: the document a tag names, or the one with this digest. */
+export type WantedManifest = { readonly tag: string } | { readonly digest: Digest };
+
+/** A manifest or index that is right: its bytes have the digest. */
+export interface FetchedManifest {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+  readonly document: ImageDocument;
+  /** Who served it. */
+  readonly candidate: Candidate;
+}
+
+/** Tries of one registry for one manifest while the verdict is `again`, after the first. */
+const maxRetries = 2;
+/** Pause before the second try, doubled before the third: short, since the phase's limit is a few seconds. */
+const retryPauseMs = 100;
+
+/**
+ * Asks one candidate for one manifest, again while that may help, within `metadata.totalMs`.
+ * Each failure is written down in the pull's sources before it is thrown.
+ *
+ * @throws the signal's reason; UnsupportedImageError when no registry can help; else the failure of the last try
+ */
+export async function askManifest(
+  context: HeartContext,
+  candidate: Candidate,
+  wanted: WantedManifest,
+  signal: AbortSignal,
+): Promise<FetchedManifest> {
+  using work = deriveAbort(signal);
+  const { totalMs } = context.limits.metadata;
+  const queue = createQueueTimers();
+  const tries = pRetry(() => tryOnce(context, candidate, wanted, work.signal, queue.holdsConnection), {
+    retries: maxRetries,
+    minTimeout: retryPauseMs,
+    factor: 2,
+    signal: work.signal,
+  });
+  const startedAtMs = monotonicMs();
+  try {
+    return await pTimeout(tries, { milliseconds: totalMs, customTimers: queue.customTimers });
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (!(error instanceof TimeoutError)) throw error;
+    const late = new ExchangeError(`no manifest within ${totalMs} ms`, {
+      evidence: { kind: 'limit', limit: 'metadata.totalMs', value: totalMs, bytes: 0 },
+      phase: 'metadata',
+    });
+    // p-timeout only stops waiting; the request itself has to be ended.
+    work.abort(late);
+    tries.catch(() => {});
+    writeDown(context, candidate, wanted, late, startedAtMs);
+    throw late;
+  }
+}
+
+async function tryOnce(
+  context: HeartContext,
+  candidate: Candidate,
+  wanted: WantedManifest,
+  signal: AbortSignal,
+  onConnection: (holds: boolean) => void,
+): Promise<FetchedManifest> {
+  const startedAtMs = monotonicMs();
+  try {
+    const answer = await candidate.client.getManifest({
+      repository: candidate.repository,
+      reference: objectOf(wanted),
+      pullId: context.pullId,
+      requestMs: context.limits.metadata.requestMs,
+      signal,
+      onConnection,
+    });
+    context.sources.delivered(candidate, 'metadata', objectOf(wanted), answer.bytes.length);
+    const digest = 'digest' in wanted ? wanted.digest : null;
+    context.observer.bytesArrived(candidate.registry, 'metadata', digest, answer.bytes.length);
+    return check(context, candidate, wanted, answer);
+  } catch (error) {
+    // p-retry wants an Error; the caller rethrows the signal's own reason.
+    if (signal.aborted) throw new AbortError('aborted');
+    if (error instanceof UnsupportedImageError) throw new AbortError(error);
+    const verdict = writeDown(context, candidate, wanted, error, startedAtMs);
+    if (verdict === 'again') throw error;
+    throw new AbortError(error instanceof Error ? error : String(error));
+  }
+}
+
+function writeDown(
+  context: HeartContext,
+  candidate: Candidate,
+  wanted: WantedManifest,
+  error: unknown,
+  startedAtMs: number,
+): string {
+  const { judgement, phase } = judgeThrown(error, candidate, 'metadata', objectOf(wanted));
+  context.sources.failed({ candidate, phase, object: objectOf(wanted), judgement, startedAtMs, bytes: 0 });
+  return judgement.verdict;
+}
+
+/** Compares what came with what was wanted; a wrong document is the registry's failure, an impossible one the image's. */
+function check(
+  context: HeartContext,
+  candidate: Candidate,
+  wanted: WantedManifest,
+  answer: ManifestAnswer,
+): FetchedManifest {
+  const expected = 'digest' in wanted ? wanted.digest : answer.digestHeader;
+  const digest = digestOf(answer.bytes, expected === null ? 'sha256' : digestAlgorithm(expected));
+  if (expected !== null && digest !== expected) throw wrongContent('digest-mismatch', `got ${digest}`);
+  let document: ImageDocument;
+  try {
+    document = parseManifest(answer.bytes, answer.mediaType);
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    throw manifestFailure(context.image, error, 'digest' in wanted);
+  }
+  return { digest, bytes: answer.bytes, document, candidate };
+}
+
+function manifestFailure(image: string, error: ManifestError, isVerified: boolean): Error {
+  const unsupported = (problem: UnsupportedImageError['problem']): Error =>
+    new UnsupportedImageError(image, problem, `${image}: ${error.message}`, error);
+  switch (error.problem) {
+    case 'schema-1':
+      return unsupported('schema-1');
+    case 'not-an-image':
+      return unsupported('not-an-image');
+    case 'malformed-json':
+    case 'malformed':
+    case 'too-large':
+      // Bytes that have the right digest are what was pushed: every registry holds the same.
+      if (isVerified) return unsupported(error.problem === 'too-large' ? 'too-large' : 'malformed');
+      return wrongContent(error.problem === 'too-large' ? 'too-large' : 'malformed-json', error.message);
+    case 'media-type-mismatch':
+      // The Content-Type is the registry's word, whatever the bytes are; another one may say it right.
+      return wrongContent('media-type-mismatch', error.message);
+  }
+}
+
+function wrongContent(
+  code: 'digest-mismatch' | 'malformed-json' | 'media-type-mismatch' | 'too-large',
+  message: string,
+): ExchangeError {
+  return new ExchangeError(message, { evidence: { kind: 'content', code, from: 'registry' }, phase: 'metadata' });
+}
+
+/** The tag or digest, as it is asked for. */
+export function objectOf(wanted: WantedManifest): string {
+  return 'tag' in wanted ? wanted.tag : wanted.digest;
+}

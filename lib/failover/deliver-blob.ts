@@ -1,0 +1,120 @@
+import { ExchangeError } from '../distribution/wire-error.js';
+import { deriveAbort } from '../policy/deadline.js';
+import type { Assembly } from './assembly.js';
+import { watchBody } from './body-watch.js';
+import type { Candidate, HeartContext } from './context.js';
+
+/** A candidate failed elsewhere while this request was still queued for a connection to it: ask the next one instead. */
+export class LeftQueueError extends Error {
+  override readonly name = 'LeftQueueError';
+}
+
+/** How one candidate is asked for the rest of one blob. */
+export interface Delivery {
+  readonly context: HeartContext;
+  readonly candidate: Candidate;
+  readonly assembly: Assembly;
+  /** No other candidate is left that could do better: it gets more time, and no floor. */
+  readonly isLast: boolean;
+  /** The first byte that counts: work has moved to this candidate. */
+  readonly onFirstByte: () => void;
+}
+
+/**
+ * Lets one candidate deliver what is still missing, from the byte that was reached. Several requests are made only
+ * where it answers ranges shorter than asked.
+ *
+ * @throws ExchangeError, SinkError, LeftQueueError, or the signal's own reason
+ */
+export async function deliverBlob(delivery: Delivery): Promise<void> {
+  while (!delivery.assembly.isComplete) {
+    const before = delivery.assembly.offset;
+    await deliverOnce(delivery);
+    if (!delivery.assembly.isComplete && delivery.assembly.offset === before) {
+      throw new ExchangeError(`the answer ended at byte ${before} of ${delivery.assembly.size}`, {
+        evidence: { kind: 'content', code: 'length-mismatch', from: 'registry' },
+        phase: 'layers',
+      });
+    }
+  }
+}
+
+async function deliverOnce(delivery: Delivery): Promise<void> {
+  const { context, candidate, assembly, isLast } = delivery;
+  const { layers, lastCandidate } = context.limits;
+  const patience = isLast ? lastCandidate : layers;
+  using work = deriveAbort(context.signal);
+  const queue = leaveQueueWhenSentLast(delivery, work.abort);
+  try {
+    const answer = await candidate.client.openBlob({
+      repository: candidate.repository,
+      digest: assembly.digest,
+      size: assembly.size,
+      from: assembly.offset,
+      pullId: context.pullId,
+      requestMs: context.limits.metadata.requestMs,
+      firstByteMs: patience.firstByteMs,
+      signal: work.signal,
+      onConnection: queue.holdsConnection,
+    });
+    const body = watchBody(answer.body, {
+      stallMs: patience.stallMs,
+      minBytesPerSecond: layers.minBytesPerSecond,
+      windowMs: layers.windowMs,
+      enforceFloor: () => !isLast && hasBetter(delivery),
+    });
+    try {
+      await copyBody(delivery, body.read, assembly.offset - answer.start);
+    } finally {
+      body.close();
+    }
+  } finally {
+    queue.dispose();
+  }
+}
+
+async function copyBody(
+  delivery: Delivery,
+  read: () => Promise<Uint8Array | null>,
+  bytesToSkip: number,
+): Promise<void> {
+  const { context, candidate, assembly } = delivery;
+  let skip = bytesToSkip;
+  let isFirst = true;
+  for (;;) {
+    const chunk = await read();
+    if (chunk === null) return;
+    context.sources.delivered(candidate, 'layers', assembly.digest, chunk.length);
+    context.observer.bytesArrived(candidate.registry, 'layers', assembly.digest, chunk.length);
+    // A registry that does not know ranges starts at byte 0: what we have already is passed over.
+    const passed = Math.min(skip, chunk.length);
+    skip -= passed;
+    if (passed === chunk.length) continue;
+    if (isFirst) delivery.onFirstByte();
+    isFirst = false;
+    await assembly.add(passed === 0 ? chunk : chunk.subarray(passed), candidate.registry);
+    context.signal.throwIfAborted();
+  }
+}
+
+/** Whether somebody else, who did not fail in this pull, could serve instead. */
+function hasBetter({ context, candidate }: Delivery): boolean {
+  return context.sources.candidates.some((other) => other !== candidate && !context.sources.hasFailed(other, 'layers'));
+}
+
+/** While a request only queues for a connection, news that its registry failed elsewhere makes it leave the queue. */
+function leaveQueueWhenSentLast(
+  { context, candidate, isLast }: Delivery,
+  abort: (reason: unknown) => void,
+): { readonly holdsConnection: (holds: boolean) => void; readonly dispose: () => void } {
+  let isQueued = true;
+  const dispose = context.sources.onSentLast((sentLast, phase) => {
+    if (isQueued && !isLast && sentLast === candidate && phase === 'layers') abort(new LeftQueueError());
+  });
+  return {
+    holdsConnection: (holds) => {
+      isQueued = !holds;
+    },
+    dispose,
+  };
+}

@@ -1,0 +1,68 @@
+import { monotonicMs } from '../clock/time.js';
+
+/** When and how often a late metadata request is also sent to the next registry. */
+export interface HedgeSettings {
+  /** Milliseconds after which a request counts as late, or null: three times the registry's own p95, at least 1,000. `Infinity` = never. */
+  readonly metadataMs: number | null;
+  /** Extra requests allowed, as a share of all metadata requests. */
+  readonly budget: number;
+}
+
+/** Below this, a hedge would cost a second registry requests on days without any fault (p95 of a healthy day). */
+const minDelayMs = 1_000;
+/** A request that took three times what nineteen of twenty take is late, not merely slow. */
+const p95Factor = 3;
+/** Answers remembered per registry: enough for a p95, few enough to follow a registry's day. */
+const rememberedAnswers = 64;
+/** Hedges allowed at once after a quiet time, and at the start: a fresh process must survive its first outage. */
+const burst = 4;
+/** Registries remembered; a host that pulls from tenants' names must not grow without bound. */
+const maxRegistries = 1_000;
+
+/**
+ * Decides for a whole puller when a late metadata request may be sent to a second registry too. The budget is a share
+ * of all requests, so that a dying registry's load can never be doubled, whichever side of the hedge it is on.
+ */
+export class HedgeGate {
+  readonly #settings: HedgeSettings;
+  readonly #answers = new Map<string, number[]>();
+  #tokens = burst;
+
+  constructor(settings: HedgeSettings) {
+    this.#settings = settings;
+  }
+
+  /** How long to wait for this registry before the next one is asked too, in milliseconds; `Infinity` = for ever. */
+  delayMs(registry: string): number {
+    if (this.#settings.metadataMs !== null) return this.#settings.metadataMs;
+    const answers = this.#answers.get(registry);
+    if (answers === undefined) return minDelayMs;
+    const sorted = answers.toSorted((a, b) => a - b);
+    const p95 = sorted[Math.floor((sorted.length - 1) * 0.95)] ?? 0;
+    return Math.max(minDelayMs, Math.ceil(p95 * p95Factor));
+  }
+
+  /** A request goes out as planned: it earns its share of a hedge. Returns what to call when it was answered. */
+  asked(registry: string): () => void {
+    this.#tokens = Math.min(burst, this.#tokens + this.#settings.budget);
+    const startedMs = monotonicMs();
+    return () => {
+      const answers = this.#answers.get(registry) ?? [];
+      answers.push(monotonicMs() - startedMs);
+      if (answers.length > rememberedAnswers) answers.shift();
+      this.#answers.delete(registry);
+      this.#answers.set(registry, answers);
+      if (this.#answers.size > maxRegistries) {
+        const oldest = this.#answers.keys().next();
+        if (oldest.done !== true) this.#answers.delete(oldest.value);
+      }
+    };
+  }
+
+  /** Takes one hedge out of the budget, if there is one. */
+  take(): boolean {
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

@@ -1,0 +1,263 @@
+import { epochMs, monotonicMs } from '../clock/time.js';
+import type { Judgement } from '../health/verdict.js';
+import type { RegistryPhase } from '../vocabulary/phase.js';
+import type { Reason } from '../vocabulary/reason.js';
+import type { Attempt, Failover, Served } from '../vocabulary/report.js';
+import type { Candidate, HeartObserver } from './context.js';
+
+/** What a pull's view tells those who share one of its fetches. */
+export interface SourcesListener {
+  failed(failure: FailedTry): void;
+  movedOver(failover: Failover): void;
+  delivered(candidate: Candidate, bytes: number): void;
+}
+
+/** A failover, and the object whose work moved. */
+export type MovedWork = Failover & { readonly object: string };
+
+/** The candidates of one pull, for each phase in the order to ask them: circuits differ by phase. */
+export interface PlannedOrder {
+  readonly metadata: readonly Candidate[];
+  /** The same ones. */
+  readonly layers: readonly Candidate[];
+  /** Until when a candidate asked to be left alone before this pull, per phase, on the monotonic clock. */
+  readonly limitedUntilMs?: (candidate: Candidate) => readonly (readonly [RegistryPhase, number])[];
+}
+
+/** A failed try, before it is written down. */
+export interface FailedTry {
+  readonly candidate: Candidate;
+  readonly phase: RegistryPhase;
+  /** The tag or digest that was asked for. */
+  readonly object: string;
+  readonly judgement: Judgement;
+  readonly startedAtMs: number;
+  /** Body bytes that arrived and are kept. */
+  readonly bytes: number;
+}
+
+/** What one pull knows of one candidate. */
+interface SourceState {
+  /** Grows with each failure over all candidates, so that the one that failed longest ago comes first; 0 = never. */
+  readonly failedAt: Map<RegistryPhase, number>;
+  readonly ill: Set<RegistryPhase>;
+  /** Overtaken while late: gets no new work until it delivers again. */
+  readonly suspect: Set<RegistryPhase>;
+  readonly missing: Set<string>;
+  readonly limitedUntilMs: Map<RegistryPhase, number>;
+  readonly delivered: Set<RegistryPhase>;
+  readonly objects: Set<string>;
+  bytes: number;
+}
+
+/** After those that never failed, before the first that did. */
+const suspectRank = 0.5;
+
+/**
+ * What one pull has learnt of its candidates, shared by everything it fetches:
+ * a registry that failed one blob goes last for all the others, so that no blob pays the same limit again.
+ */
+export class Sources {
+  readonly candidates: readonly Candidate[];
+  readonly #plan: PlannedOrder;
+  readonly #observer: HeartObserver;
+  readonly #states = new Map<Candidate, SourceState>();
+  readonly #attempts: Attempt[] = [];
+  readonly #failovers = new Map<string, Failover>();
+  readonly #demotionListeners = new Set<(candidate: Candidate, phase: RegistryPhase) => void>();
+  readonly #listeners = new Map<string, Set<SourcesListener>>();
+  #failures = 0;
+
+  constructor(plan: PlannedOrder, observer: HeartObserver) {
+    this.#plan = plan;
+    this.#observer = observer;
+    this.candidates = plan.metadata;
+    for (const candidate of this.candidates) {
+      this.#states.set(candidate, {
+        failedAt: new Map(),
+        ill: new Set(),
+        suspect: new Set(),
+        missing: new Set(),
+        limitedUntilMs: new Map(plan.limitedUntilMs?.(candidate) ?? []),
+        delivered: new Set(),
+        objects: new Set(),
+        bytes: 0,
+      });
+    }
+  }
+
+  /** The candidates in the order to ask them now: as planned, those that failed in this phase last. */
+  order(phase: RegistryPhase): readonly Candidate[] {
+    const rank = (candidate: Candidate): number => {
+      const state = this.#state(candidate);
+      return state.failedAt.get(phase) ?? (state.suspect.has(phase) ? suspectRank : 0);
+    };
+    // The sort is stable: the plan's order holds among those that never failed.
+    return this.#plan[phase].toSorted((a, b) => rank(a) - rank(b));
+  }
+
+  hasFailed(candidate: Candidate, phase: RegistryPhase): boolean {
+    return this.#state(candidate).failedAt.has(phase);
+  }
+
+  /** Until when this candidate wants to be left alone, on the monotonic clock; null when it may be asked. */
+  limitedUntilMs(candidate: Candidate, phase: RegistryPhase): number | null {
+    const untilMs = this.#state(candidate).limitedUntilMs.get(phase);
+    return untilMs === undefined || untilMs <= monotonicMs() ? null : untilMs;
+  }
+
+  /** Writes a failed try down, with all that follows from its verdict. */
+  failed(failure: FailedTry): void {
+    this.#learn(failure, true);
+    for (const listener of this.#listeners.get(failure.object) ?? []) listener.failed(failure);
+  }
+
+  /** Writes down what a fetch that this pull shares with another one has seen; that one told of its registry's health. */
+  failedElsewhere(failure: Omit<FailedTry, 'candidate'> & { readonly registry: string }): void {
+    const candidate = this.candidates.find(({ registry }) => registry === failure.registry);
+    if (candidate !== undefined) this.#learn({ ...failure, candidate }, false);
+  }
+
+  /** Hears of everything that concerns one object; returns what stops it. */
+  listen(object: string, listener: SourcesListener): () => void {
+    const listeners = this.#listeners.get(object) ?? new Set();
+    this.#listeners.set(object, listeners);
+    listeners.add(listener);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#listeners.delete(object);
+    };
+  }
+
+  #learn(failure: FailedTry, tellHealth: boolean): void {
+    const { candidate, phase, object, judgement } = failure;
+    const attempt: Attempt = {
+      registry: candidate.registry,
+      phase,
+      reason: judgement.reason,
+      verdict: judgement.verdict,
+      object,
+      elapsedMs: Math.round(monotonicMs() - failure.startedAtMs),
+      bytes: failure.bytes,
+      atMs: epochMs(),
+    };
+    this.#attempts.push(attempt);
+    const state = this.#state(candidate);
+    switch (judgement.verdict) {
+      case 'ill':
+        this.#sendLast(candidate, phase);
+        if (!state.ill.has(phase)) {
+          state.ill.add(phase);
+          if (tellHealth) this.#observer.ill(candidate.registry, phase, judgement.reason);
+        }
+        break;
+      case 'limited': {
+        const untilMs = monotonicMs() + (judgement.retryAfterMs ?? 0);
+        state.limitedUntilMs.set(phase, Math.max(untilMs, state.limitedUntilMs.get(phase) ?? 0));
+        if (tellHealth) this.#observer.limited(candidate.registry, phase, untilMs);
+        break;
+      }
+      case 'next':
+        if (judgement.reason.cause === 'not-replicated' && !state.missing.has(object)) {
+          state.missing.add(object);
+          this.#observer.replicaMissing(candidate.registry, phase, object);
+        }
+        break;
+      case 'again':
+      case 'stop':
+        break;
+    }
+    this.#observer.attemptFailed(attempt);
+  }
+
+  /** Sends a candidate to the end for the rest of this pull without blaming it: `again` was of no use. */
+  sendLast(candidate: Candidate, phase: RegistryPhase): void {
+    this.#sendLast(candidate, phase);
+  }
+
+  /** A candidate was overtaken while it was late. */
+  suspect(candidate: Candidate, phase: RegistryPhase): void {
+    this.#state(candidate).suspect.add(phase);
+  }
+
+  /** A candidate delivered: it is no suspect. */
+  trust(candidate: Candidate, phase: RegistryPhase): void {
+    this.#state(candidate).suspect.delete(phase);
+  }
+
+  /** A circuit opened while this pull runs: what others have learnt holds here too. */
+  demote(registry: string, phase: RegistryPhase): void {
+    for (const candidate of this.candidates) {
+      if (candidate.registry === registry && !this.hasFailed(candidate, phase)) this.#sendLast(candidate, phase);
+    }
+  }
+
+  /** Hears of each candidate that goes to the end; returns what stops it. */
+  onSentLast(listener: (candidate: Candidate, phase: RegistryPhase) => void): () => void {
+    this.#demotionListeners.add(listener);
+    return () => this.#demotionListeners.delete(listener);
+  }
+
+  /** Bytes of an object arrived from a candidate. */
+  delivered(candidate: Candidate, phase: RegistryPhase, object: string, bytes: number): void {
+    const state = this.#state(candidate);
+    state.delivered.add(phase);
+    state.objects.add(object);
+    state.bytes += bytes;
+    for (const listener of this.#listeners.get(object) ?? []) listener.delivered(candidate, bytes);
+  }
+
+  /** The same, seen by a fetch that this pull shares. */
+  deliveredElsewhere(registry: string, object: string, bytes: number): void {
+    const candidate = this.candidates.find((own) => own.registry === registry);
+    if (candidate !== undefined) this.delivered(candidate, 'layers', object, bytes);
+  }
+
+  /** Work moved from one candidate to another; told once per phase × from → to. */
+  movedOver({ object, ...failover }: MovedWork): void {
+    for (const listener of this.#listeners.get(object) ?? []) listener.movedOver(failover);
+    const key = `${failover.phase} ${failover.from} ${failover.to}`;
+    if (this.#failovers.has(key)) return;
+    this.#failovers.set(key, failover);
+    this.#observer.failedOver(failover);
+  }
+
+  /** Whether a candidate served in this phase, and was never ill in it. */
+  isGood(candidate: Candidate, phase: RegistryPhase): boolean {
+    const { delivered, ill } = this.#state(candidate);
+    return delivered.has(phase) && !ill.has(phase);
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#attempts;
+  }
+
+  get failovers(): readonly Failover[] {
+    return [...this.#failovers.values()];
+  }
+
+  /** What each candidate contributed, those that did, in the plan's order. */
+  get served(): readonly Served[] {
+    return this.candidates.flatMap((candidate) => {
+      const { objects, bytes } = this.#state(candidate);
+      return bytes === 0 ? [] : [{ registry: candidate.registry, objects: objects.size, bytes }];
+    });
+  }
+
+  /** The last reason of a candidate's failures, for whoever takes its work over. */
+  lastReason(candidate: Candidate): Reason | null {
+    return this.#attempts.findLast((attempt) => attempt.registry === candidate.registry)?.reason ?? null;
+  }
+
+  #sendLast(candidate: Candidate, phase: RegistryPhase): void {
+    this.#failures += 1;
+    this.#state(candidate).failedAt.set(phase, this.#failures);
+    for (const listener of this.#demotionListeners) listener(candidate, phase);
+  }
+
+  #state(candidate: Candidate): SourceState {
+    const state = this.#states.get(candidate);
+    if (state === undefined) throw new Error(`${candidate.registry} is not in this plan`);
+    return state;
+  }
+}

@@ -1,0 +1,90 @@
+import type { BlobStore } from '../engine/engine.js';
+import type { OciLayout } from '../engine/oci-layout.js';
+import { PullDeadlineError } from '../errors/pull-deadline-error.js';
+import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
+import type { HeartContext } from '../failover/context.js';
+import type { ImageTree } from '../failover/image-tree.js';
+import type { SharedFetches } from '../failover/shared-fetch.js';
+import { digestAlgorithm, digestOf } from '../image/digest.js';
+import type { Descriptor } from '../image/manifest.js';
+import { deriveAbort } from '../policy/deadline.js';
+import { startLoopTimer } from '../policy/loop-timer.js';
+
+/** An image on its way into a layout. */
+export interface LayoutDelivery {
+  readonly context: HeartContext;
+  readonly tree: ImageTree;
+  readonly layout: OciLayout;
+  readonly shared: SharedFetches;
+  /** What fetches of one blob must have in common to be shared. */
+  readonly shareKey: string;
+  /** Called for each blob when it is in the layout. */
+  readonly onBlob: (blob: Descriptor) => void;
+}
+
+/**
+ * Blobs fetched at a time for one pull: enough to fill a link of a few connections' worth, and a registry that dies
+ * is noticed by few of them at once.
+ */
+const blobsAtOnce = 4;
+
+/**
+ * Brings the blobs of an image into a layout. Nothing names them yet: a pull that ends here has changed no image.
+ *
+ * @throws PullExhaustedError, HostFaultError, PullDeadlineError for `layers.totalMs`, or the signal's own reason
+ */
+export async function deliverBlobs(delivery: LayoutDelivery): Promise<void> {
+  const { context, tree } = delivery;
+  const { totalMs } = context.limits.layers;
+  using work = deriveAbort(context.signal);
+  const timer = startLoopTimer(totalMs, () => {
+    work.abort(new PullDeadlineError(context.image, 'layers.totalMs', totalMs, [...context.sources.attempts]));
+  });
+  try {
+    const waiting = [...new Map([tree.config, ...tree.layers].map((blob) => [blob.digest, blob])).values()];
+    const own = { ...delivery, context: { ...context, signal: work.signal } };
+    const workers = Array.from({ length: Math.min(blobsAtOnce, waiting.length) }, async () => {
+      for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
+        await deliverBlob(own, blob);
+        delivery.onBlob(blob);
+      }
+    });
+    try {
+      await Promise.all(workers);
+    } catch (error) {
+      // One blob that cannot be had ends the others: they keep what they have for the next pull.
+      work.abort(error);
+      await Promise.allSettled(workers);
+      throw error;
+    }
+  } finally {
+    timer.cancel();
+  }
+}
+
+async function deliverBlob({ context, layout, shared, shareKey }: LayoutDelivery, blob: Descriptor): Promise<void> {
+  context.signal.throwIfAborted();
+  if (await layout.hasBlob(blob)) return;
+  const store: BlobStore = layout;
+  if (blob.data !== undefined) {
+    await layout.putBlob(blob.data, blob.digest);
+  } else if (blob.size === 0) {
+    await layout.putBlob(emptyBlob(context.image, blob), blob.digest);
+  } else {
+    await shared.fetch(context, { blob, key: shareKey, store });
+  }
+}
+
+/** Nothing has to be fetched to know nothing; a Range of it could not even be asked for. */
+function emptyBlob(image: string, blob: Descriptor): Uint8Array {
+  const empty = new Uint8Array(0);
+  if (digestOf(empty, digestAlgorithm(blob.digest)) === blob.digest) return empty;
+  throw new UnsupportedImageError(image, 'malformed', `${image}: ${blob.digest} cannot have 0 bytes`);
+}
+
+/** Makes the image visible under its name, when everything it consists of is there. */
+export async function nameImage(layout: OciLayout, name: string, tree: ImageTree): Promise<void> {
+  for (const document of tree.documents.toReversed()) await layout.putBlob(document.bytes, document.digest);
+  const { digest, mediaType, bytes } = tree.root;
+  await layout.nameImage(name, { digest, mediaType, size: bytes.length });
+}
