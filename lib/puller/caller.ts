@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto';
+import { monotonicMs } from '../clock/time.js';
+import { HostFaultError } from '../errors/host-fault-error.js';
+import { ImageRefusedError } from '../errors/image-refused-error.js';
+import { PullDeadlineError } from '../errors/pull-deadline-error.js';
+import { isPullFailoverError } from '../errors/pull-failover-error.js';
+import { evidenceOfHostError } from '../health/host-fault.js';
+import { judge } from '../health/verdict.js';
+import { parseReference, type Reference } from '../image/reference.js';
+import { createLog } from '../log/log.js';
+import { deriveAbort, sleep } from '../policy/deadline.js';
+import { credentialIdentity } from '../registries/credentials.js';
+import { redactText } from '../vocabulary/redact.js';
+import type { Attempt, PullReport } from '../vocabulary/report.js';
+import type { ComposedParts } from './compose.js';
+import { joinKeyOf, type JoinableWork, type Joins } from './join.js';
+import { parsePullOptions, type PullerSettings, type PullOptions, type PullSettings } from './options.js';
+import { Pull } from './pull.js';
+import type { PullJob } from './pull-job.js';
+import { resolvePolicy, type ResolvedPolicy } from './pull-policy.js';
+import { Voice } from './voice.js';
+
+const log = createLog('pull');
+
+/** One call of `pullWithFailover`: checks what was given, joins or starts the work, keeps the caller's own deadline, and tells the end. */
+export async function callPull(
+  parts: ComposedParts,
+  joins: Joins,
+  image: string,
+  options: PullOptions,
+): Promise<PullReport> {
+  const reference = parseReference(image);
+  const settings = parsePullOptions(options, parts.settings, reference.host);
+  const policy = policyOf(parts.settings, settings);
+  refuseForbiddenHost(parts.settings, reference);
+  settings.signal?.throwIfAborted();
+
+  const voice = new Voice(parts.bus, {
+    pullId: randomUUID(),
+    image: reference.canonical,
+    operation: settings.operation,
+    engine: settings.engine.id,
+  });
+  const { pullId } = voice.scope;
+  const startedAtMs = monotonicMs();
+  let attempts: () => readonly Attempt[] = () => [];
+  using own = deriveAbort(settings.signal ?? undefined, parts.ending);
+  using clock = deriveAbort();
+  if (policy.deadlineMs !== Infinity) {
+    sleep(policy.deadlineMs, clock.signal).then(
+      () => {
+        own.abort(new PullDeadlineError(reference.canonical, 'deadlineMs', policy.deadlineMs, [...attempts()]));
+      },
+      () => {},
+    );
+  }
+  parts.voices.set(pullId, voice);
+  log(pullId, 'started', { image: reference.canonical, engine: settings.engine.id });
+  voice.tell({ type: 'pull:started' });
+  try {
+    const job = await jobOf(reference, settings, policy, own.signal);
+    const report = await joins.attend({
+      key: joinKeyOf(job),
+      pullId,
+      signal: own.signal,
+      onJoined: (joinedPullId) => {
+        log(pullId, 'joined', { joinedPullId });
+        voice.tell({ type: 'pull:joined', joinedPullId });
+      },
+      onWork: (work) => {
+        ({ attempts } = work);
+      },
+      start: (signal) => startWork(parts, job, voice, signal, startedAtMs + policy.deadlineMs),
+    });
+    const ownReport: PullReport = {
+      ...report,
+      ...voice.scope,
+      timings: { ...report.timings, totalMs: Math.round(monotonicMs() - startedAtMs) },
+    };
+    log(pullId, 'succeeded', { digest: report.digest, totalMs: ownReport.timings.totalMs });
+    voice.end({ type: 'pull:succeeded', report: ownReport });
+    return ownReport;
+  } catch (error) {
+    if (settings.signal?.aborted === true && error === settings.signal.reason) {
+      log(pullId, 'aborted by the caller');
+      voice.end({ type: 'pull:aborted', attempts: attempts() });
+      throw error;
+    }
+    const failure = asFailure(error);
+    log(pullId, 'failed', { code: failure.code, why: failure.message });
+    voice.end({
+      type: 'pull:failed',
+      error: { code: failure.code, message: failure.message, retryable: failure.retryable },
+      attempts: attempts(),
+    });
+    throw failure;
+  } finally {
+    clock.abort(undefined);
+    parts.voices.delete(pullId);
+  }
+}
+
+function startWork(
+  parts: ComposedParts,
+  job: PullJob,
+  voice: Voice,
+  signal: AbortSignal,
+  endsAtMs: number,
+): JoinableWork {
+  const pull = new Pull(parts, job, { voice, signal, endsAtMs });
+  return { done: pull.run(), attempts: () => pull.attempts };
+}
+
+async function jobOf(
+  reference: Reference,
+  settings: PullSettings,
+  policy: ResolvedPolicy,
+  signal: AbortSignal,
+): Promise<PullJob> {
+  const { engine, platform, credentials } = settings;
+  return {
+    reference,
+    platform,
+    engine,
+    policy,
+    credentials,
+    credentialIdentity: credentials === null ? 'default' : await identityOf(credentials, signal),
+  };
+}
+
+/** Credentials that cannot be read are like no others; what that means is found out when they are needed. */
+async function identityOf(credentials: NonNullable<PullSettings['credentials']>, signal: AbortSignal): Promise<string> {
+  try {
+    return credentialIdentity(await credentials.get({ signal }));
+  } catch {
+    signal.throwIfAborted();
+    return randomUUID();
+  }
+}
+
+function policyOf(puller: PullerSettings, pull: PullSettings): ResolvedPolicy {
+  const kind = pull.operation === null ? undefined : puller.kinds.get(pull.operation.kind);
+  return resolvePolicy([puller.policy, ...(kind === undefined ? [] : [kind]), pull.policy]);
+}
+
+function refuseForbiddenHost({ allowHost }: PullerSettings, reference: Reference): void {
+  if (allowHost(reference.host) === true) return;
+  throw new ImageRefusedError(
+    reference.canonical,
+    'allowHost',
+    `${reference.canonical}: allowHost does not allow ${reference.host}`,
+  );
+}
+
+/** Whatever went wrong on this host is told as such: every failure of a pull is of one family. */
+function asFailure(error: unknown) {
+  if (isPullFailoverError(error)) return error;
+  const evidence = evidenceOfHostError(error);
+  if (evidence !== null) {
+    return new HostFaultError(
+      judge({ evidence, phase: 'extract' }, { registry: '', object: 'the engine' }).reason,
+      error,
+    );
+  }
+  const message = `Unexpected failure: ${redactText(error instanceof Error ? error.message : String(error))}`;
+  return new HostFaultError({ cause: 'host-process', code: 'unexpected', message }, error);
+}

@@ -1,0 +1,90 @@
+import { createRegistryClient, type RegistryClient } from '../distribution/client.js';
+import { createTransport } from '../distribution/transport.js';
+import type { EventBus } from '../events/event-bus.js';
+import { HedgeGate } from '../failover/hedge.js';
+import { SharedFetches } from '../failover/shared-fetch.js';
+import type { Sources } from '../failover/sources.js';
+import { createCircuits } from '../health/circuit.js';
+import { openRememberedDigests, type RememberedDigests } from '../health/remembered-digests.js';
+import { openStateStore } from '../health/state-store.js';
+import { createLog } from '../log/log.js';
+import type { PlaceWithCredentials } from '../registries/override-credentials.js';
+import type { Registry } from '../registries/registry.js';
+import { redactText } from '../vocabulary/redact.js';
+import type { PullerSettings } from './options.js';
+import { CarPark } from './park.js';
+import type { PullerParts } from './parts.js';
+import type { Voice } from './voice.js';
+
+const log = createLog('health');
+
+/** The parts of one puller, and what has to be ended with it. */
+export interface ComposedParts extends PullerParts {
+  readonly memory: RememberedDigests;
+  readonly carPark: CarPark;
+  /** The pulls that are running, by id. */
+  readonly voices: Map<string, Voice>;
+}
+
+/** Puts a puller's parts together. Nothing is contacted, no timer runs. */
+export function composeParts(settings: PullerSettings, bus: EventBus, ending: AbortSignal): ComposedParts {
+  const running = new Set<Sources>();
+  const voices = new Map<string, Voice>();
+  const transport = createTransport({ env: process.env });
+  const circuits = createCircuits(
+    settings.health,
+    {
+      opened: (change) => {
+        log(null, 'circuit opened', { registry: change.registry, phase: change.phase, why: change.reason.message });
+        // Pulls under way need not find out by themselves.
+        for (const sources of running) sources.demote(change.registry, change.phase);
+        bus.emit({ type: 'circuit:opened', ...change });
+      },
+      halfOpened: (change) => {
+        log(null, 'circuit half-opened', { registry: change.registry, phase: change.phase });
+        bus.emit({ type: 'circuit:half-opened', ...change });
+      },
+      closed: (change) => {
+        log(null, 'circuit closed', { registry: change.registry, phase: change.phase });
+        bus.emit({ type: 'circuit:closed', ...change });
+      },
+    },
+    { registries: settings.replicaSets.registries.filter(({ contact }) => contact).map(({ prefix }) => prefix) },
+  );
+
+  const onCredentialsRejected = (registry: Registry) => (pullId: string, message: string) => {
+    const reason = { cause: 'credentials', code: 'credentials-rejected', message: redactText(message) } as const;
+    voices.get(pullId)?.tellOnce(`rejected ${registry.prefix}`, {
+      type: 'registry:credentials-rejected',
+      registry: registry.prefix,
+      reason,
+    });
+  };
+  const clients = new WeakMap<Registry, RegistryClient>();
+  const clientOf = ({ registry, credentials }: PlaceWithCredentials): RegistryClient => {
+    const isOwn = credentials === registry.credentials;
+    const known = isOwn ? clients.get(registry) : undefined;
+    if (known !== undefined) return known;
+    const client = createRegistryClient(registry, transport, {
+      credentials,
+      onCredentialsRejected: onCredentialsRejected(registry),
+    });
+    if (isOwn) clients.set(registry, client);
+    return client;
+  };
+
+  return {
+    settings,
+    bus,
+    transport,
+    clientOf,
+    circuits,
+    hedge: new HedgeGate(settings.hedge),
+    shared: new SharedFetches(),
+    memory: openRememberedDigests(openStateStore(settings.stateDir)),
+    carPark: new CarPark(circuits),
+    running,
+    voices,
+    ending,
+  };
+}

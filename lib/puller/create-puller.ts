@@ -1,0 +1,74 @@
+import { PullerClosedError } from '../errors/puller-closed-error.js';
+import { createEventBus, type EventBus } from '../events/event-bus.js';
+import { parseReference } from '../image/reference.js';
+import { deriveAbort, sleep } from '../policy/deadline.js';
+import { openOptionBag } from '../policy/option-bag.js';
+import type { PullReport } from '../vocabulary/report.js';
+import { callPull } from './caller.js';
+import { composeParts } from './compose.js';
+import { explainPlan } from './explain.js';
+import { Joins } from './join.js';
+import { parsePullerOptions, type PullerOptions } from './options.js';
+import type { CloseOptions, Puller } from './puller.js';
+
+/**
+ * Makes a puller. Nothing is contacted yet, and no timer runs.
+ *
+ * @throws InvalidOptionError naming the option's path and its value
+ */
+export function createPuller(options: PullerOptions): Puller {
+  return createPullerOn(options, createEventBus());
+}
+
+/** Makes a puller whose events go to a bus that exists already. */
+export function createPullerOn(options: PullerOptions, bus: EventBus): Puller {
+  const settings = parsePullerOptions(options);
+  const ending = deriveAbort();
+  const parts = composeParts(settings, bus, ending.signal);
+  const joins = new Joins();
+  const calls = new Set<Promise<unknown>>();
+  let closing: Promise<void> | null = null;
+
+  async function end(graceMs: number): Promise<void> {
+    parts.carPark.close(new PullerClosedError());
+    const allEnded = Promise.allSettled(calls);
+    if (graceMs > 0 && calls.size > 0) {
+      using pause = deriveAbort();
+      await Promise.race([allEnded, sleep(graceMs, pause.signal)]);
+      pause.abort(new Error('nobody waits any more'));
+    }
+    ending.abort(
+      new PullerClosedError(
+        'The puller was closed while this pull was running; ask another one, or again after the restart',
+      ),
+    );
+    await allEnded;
+    await parts.transport.close();
+    parts.circuits.close();
+    await parts.memory.flush();
+  }
+
+  const puller: Puller = {
+    events: bus,
+    parked: parts.carPark,
+    pullWithFailover: async (image, pullOptions = {}) => {
+      if (closing !== null) throw new PullerClosedError();
+      const call: Promise<PullReport> = callPull(parts, joins, image, pullOptions);
+      calls.add(call);
+      try {
+        return await call;
+      } finally {
+        calls.delete(call);
+      }
+    },
+    explain: async (image, explainOptions = {}) => explainPlan(parts, parseReference(image), explainOptions),
+    health: () => parts.circuits.health(),
+    close: (closeOptions: CloseOptions = {}) => {
+      const graceMs = openOptionBag('', closeOptions, ['graceMs']).integer('graceMs', { min: 0, infinity: true }) ?? 0;
+      closing ??= end(graceMs);
+      return closing;
+    },
+    [Symbol.asyncDispose]: () => puller.close(),
+  };
+  return puller;
+}

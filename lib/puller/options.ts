@@ -1,0 +1,207 @@
+import type { OciLayout } from '../engine/oci-layout.js';
+import { isOciLayout } from '../engine/oci-layout.js';
+import { InvalidOptionError } from '../errors/invalid-option-error.js';
+import { parseHealthOptions, type HealthOptions, type HealthSettings } from '../health/health-options.js';
+import type { HedgeSettings } from '../failover/hedge.js';
+import { hostPlatform, parsePlatform, type Platform } from '../image/platform.js';
+import { openOptionBag, type OptionBag } from '../policy/option-bag.js';
+import { parseCredentials } from '../registries/credential-source.js';
+import type { CredentialsOption, CredentialSource } from '../registries/credentials.js';
+import type { RegistryOptions } from '../registries/registry.js';
+import {
+  parseReplicaSets,
+  type ReplicaSetOptions,
+  type ReplicaSets,
+  type Unlisted,
+} from '../registries/replica-set.js';
+import type { Operation } from '../vocabulary/operation.js';
+import { parsePolicyLevel, policyKeys, type KindOptions, type PolicyLevel, type PolicyOptions } from './pull-policy.js';
+
+/** How late metadata requests are hedged. */
+export interface HedgeOptions {
+  /**
+   * Milliseconds after which a metadata request that has no answer is sent to the next registry too; above a limit it
+   * means no hedge, `Infinity` never. Default: three times the registry's own 95th percentile, at least 1,000.
+   */
+  readonly metadataMs?: number;
+  /** Extra requests allowed, as a share of all metadata requests, 0 to 1; default 0.1. */
+  readonly budget?: number;
+}
+
+/** How bytes are moved. */
+export interface TransferOptions {
+  readonly hedge?: HedgeOptions;
+}
+
+/** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
+export interface PullerOptions extends PolicyOptions {
+  /** Where images go when a pull does not say; `ociLayout('./images')`. */
+  readonly engine?: OciLayout;
+  /** One replica set, in order of priority: prefixes such as `quay.io/team`, or objects with more to say. */
+  readonly registries?: readonly (string | RegistryOptions)[];
+  /** Several replica sets, instead of `registries`. */
+  readonly replicaSets?: readonly ReplicaSetOptions[];
+  /** What to do with an image outside every set; default `'own-registry'`. */
+  readonly unlisted?: Unlisted;
+  /** Policies per kind of operation. */
+  readonly operations?: Readonly<Record<string, KindOptions>>;
+  readonly health?: HealthOptions;
+  readonly transfer?: TransferOptions;
+  /** Decides by host whether an image may be pulled at all: for names that tenants give. Default: every host may. */
+  readonly allowHost?: (host: string) => boolean;
+  /** `os/architecture[/variant]`; default linux on this process's architecture. */
+  readonly platform?: string;
+  /** A directory in which digests survive a restart; default none. Processes may share it. */
+  readonly stateDir?: string;
+}
+
+/** What one pull says beside the image. */
+export interface PullOptions extends KindOptions {
+  /** What the host is doing; carried by every event. */
+  readonly operation?: Operation;
+  readonly engine?: OciLayout;
+  /** `os/architecture[/variant]`. */
+  readonly platform?: string;
+  /** Bound to the image's own registry: no other host ever sees them. */
+  readonly credentials?: CredentialsOption;
+  /** Ends the pull; its reason is rethrown as it is. */
+  readonly signal?: AbortSignal;
+}
+
+/** `PullerOptions`, checked. */
+export interface PullerSettings {
+  readonly engine: OciLayout | null;
+  readonly replicaSets: ReplicaSets;
+  readonly policy: PolicyLevel;
+  readonly kinds: ReadonlyMap<string, PolicyLevel>;
+  readonly health: HealthSettings;
+  readonly hedge: HedgeSettings;
+  readonly allowHost: (host: string) => boolean;
+  readonly platform: Platform;
+  readonly stateDir: string | null;
+}
+
+/** `PullOptions`, checked. */
+export interface PullSettings {
+  readonly operation: Operation | null;
+  readonly engine: OciLayout;
+  readonly platform: Platform;
+  readonly credentials: CredentialSource | null;
+  readonly policy: PolicyLevel;
+  readonly signal: AbortSignal | null;
+}
+
+const pullerKeys = [
+  'engine',
+  'registries',
+  'replicaSets',
+  'unlisted',
+  'operations',
+  'health',
+  'transfer',
+  'allowHost',
+  'platform',
+  'stateDir',
+  ...policyKeys,
+] as const satisfies readonly (keyof PullerOptions)[];
+
+const pullKeys = [
+  'operation',
+  'engine',
+  'platform',
+  'credentials',
+  'signal',
+  'order',
+  ...policyKeys,
+] as const satisfies readonly (keyof PullOptions)[];
+
+/** A tenth more requests keeps a dying registry's neighbours well, and covers every twentieth answer being late twice over. */
+const defaultHedgeBudget = 0.1;
+
+/** @throws InvalidOptionError */
+export function parsePullerOptions(options: PullerOptions): PullerSettings {
+  const bag = openOptionBag('', options, pullerKeys);
+  const replicaSets = parseReplicaSets({
+    registries: bag.raw('registries'),
+    replicaSets: bag.raw('replicaSets'),
+    unlisted: bag.raw('unlisted'),
+  });
+  const known = replicaSets.registries.map(({ prefix }) => prefix);
+  const hedge = bag.bag('transfer', ['hedge']).bag('hedge', ['metadataMs', 'budget']);
+  return {
+    engine: parseEngine(bag),
+    replicaSets,
+    policy: parsePolicyLevel(bag, known),
+    kinds: parseKinds(bag, known),
+    health: parseHealthOptions(bag.raw('health'), 'health'),
+    hedge: {
+      metadataMs: hedge.durationMs('metadataMs', { infinity: true }) ?? null,
+      budget: hedge.number('budget', { min: 0, max: 1 }) ?? defaultHedgeBudget,
+    },
+    allowHost: (bag.callback('allowHost') as ((host: string) => boolean) | undefined) ?? (() => true),
+    platform: parsePlatformOption(bag) ?? hostPlatform(),
+    stateDir: bag.string('stateDir') ?? null,
+  };
+}
+
+/** @throws InvalidOptionError */
+export function parsePullOptions(options: PullOptions, puller: PullerSettings, ownHost: string): PullSettings {
+  const bag = openOptionBag('', options, pullKeys);
+  const engine = parseEngine(bag) ?? puller.engine;
+  if (engine === null) {
+    throw new InvalidOptionError(
+      'engine',
+      "is missing: give one to createPuller, configure or this pull, such as ociLayout('./images')",
+    );
+  }
+  const signal = bag.raw('signal');
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidOptionError('signal', 'must be an AbortSignal');
+  }
+  return {
+    operation: parseOperation(bag),
+    engine,
+    platform: parsePlatformOption(bag) ?? puller.platform,
+    credentials: bag.has('credentials') ? parseCredentials(bag.raw('credentials'), 'credentials', ownHost) : null,
+    policy: parsePolicyLevel(
+      bag,
+      puller.replicaSets.registries.map(({ prefix }) => prefix),
+    ),
+    signal: signal ?? null,
+  };
+}
+
+function parseEngine(bag: OptionBag): OciLayout | null {
+  const raw = bag.raw('engine');
+  if (raw === undefined) return null;
+  if (!isOciLayout(raw)) throw new InvalidOptionError(bag.pathOf('engine'), 'must be an engine, such as ociLayout(…)');
+  return raw;
+}
+
+function parsePlatformOption(bag: OptionBag): Platform | null {
+  const text = bag.string('platform');
+  return text === undefined ? null : parsePlatform(text);
+}
+
+function parseOperation(bag: OptionBag): Operation | null {
+  if (!bag.has('operation')) return null;
+  const operation = bag.bag('operation', ['kind', 'id']);
+  const kind = operation.string('kind');
+  if (kind === undefined) throw new InvalidOptionError('operation.kind', 'is missing');
+  const id = operation.string('id');
+  return { kind, ...(id === undefined ? {} : { id }) };
+}
+
+function parseKinds(bag: OptionBag, known: readonly string[]): ReadonlyMap<string, PolicyLevel> {
+  const raw = bag.raw('operations');
+  if (raw === undefined) return new Map();
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+    throw new InvalidOptionError('operations', 'must be an object with one key per kind of operation');
+  }
+  return new Map(
+    Object.entries(raw).map(([kind, options]) => [
+      kind,
+      parsePolicyLevel(openOptionBag(`operations.${kind}`, options, ['order', ...policyKeys]), known),
+    ]),
+  );
+}

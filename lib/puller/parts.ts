@@ -1,0 +1,28 @@
+import type { Transport } from '../distribution/transport.js';
+import type { RegistryClient } from '../distribution/client.js';
+import type { EventBus } from '../events/event-bus.js';
+import type { HedgeGate } from '../failover/hedge.js';
+import type { DigestMemory } from '../failover/resolve-image.js';
+import type { SharedFetches } from '../failover/shared-fetch.js';
+import type { Sources } from '../failover/sources.js';
+import type { Circuits } from '../health/circuit.js';
+import type { PlaceWithCredentials } from '../registries/override-credentials.js';
+import type { CarPark } from './park.js';
+import type { PullerSettings } from './options.js';
+
+/** What all pulls of one puller share. */
+export interface PullerParts {
+  readonly settings: PullerSettings;
+  readonly bus: EventBus;
+  readonly transport: Transport;
+  readonly clientOf: (place: PlaceWithCredentials) => RegistryClient;
+  readonly circuits: Circuits;
+  readonly hedge: HedgeGate;
+  readonly shared: SharedFetches;
+  readonly memory: DigestMemory;
+  readonly carPark: CarPark;
+  /** The views of the pulls that are running: what one learns of a circuit holds for all. */
+  readonly running: Set<Sources>;
+  /** Ends everything that is under way, background requests too. */
+  readonly ending: AbortSignal;
+}

@@ -1,0 +1,165 @@
+import { monotonicMs } from '../clock/time.js';
+import { ImageNotCachedError } from '../errors/image-not-cached-error.js';
+import { isPullExhaustedError, PullExhaustedError } from '../errors/pull-exhausted-error.js';
+import type { Sources } from '../failover/sources.js';
+import { formatPlatform } from '../image/platform.js';
+import type { Reason } from '../vocabulary/reason.js';
+import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report.js';
+import { attemptPull, type AttemptResult } from './attempt.js';
+import { findCachedImage } from './cached-image.js';
+import { describeParked } from './park.js';
+import type { PullerParts } from './parts.js';
+import { makePlan, type PullPlan } from './plan.js';
+import { Progress } from './progress.js';
+import type { PullJob } from './pull-job.js';
+import { reportCached, reportPulled, type PullAccount } from './report.js';
+import { Stopwatch } from './stopwatch.js';
+import type { Voice } from './voice.js';
+
+/** What a pull needs beside its job. */
+export interface PullRun {
+  readonly voice: Voice;
+  readonly signal: AbortSignal;
+  /** When the pull has to be over, on the monotonic clock. */
+  readonly endsAtMs: number;
+}
+
+/**
+ * One pull from beginning to end: from the cache where the policy says so, else through its plan, parked and planned
+ * again where the policy says so.
+ */
+export class Pull {
+  readonly #parts: PullerParts;
+  readonly #job: PullJob;
+  readonly #run: PullRun;
+  readonly #progress: Progress;
+  readonly #stopwatch = new Stopwatch();
+  /** The views of all walks through a plan, the last one being the current. */
+  readonly #views: Sources[] = [];
+  #plan: PullPlan | null = null;
+
+  constructor(parts: PullerParts, job: PullJob, run: PullRun) {
+    this.#parts = parts;
+    this.#job = job;
+    this.#run = run;
+    this.#progress = new Progress((phase, bytes, layers) => {
+      run.voice.tell({ type: 'pull:progressed', phase, bytes, layers });
+    });
+  }
+
+  /** Every failed attempt so far, in the order tried. */
+  get attempts(): readonly Attempt[] {
+    return this.#views.flatMap((view) => view.attempts);
+  }
+
+  async run(): Promise<PullReport> {
+    const { pullPolicy, whenExhausted } = this.#job.policy;
+    if (pullPolicy !== 'always') {
+      const report = await this.#fromCache(pullPolicy, null);
+      if (report !== null) return report;
+      if (pullPolicy === 'never') {
+        const { engine, reference, platform } = this.#job;
+        throw new ImageNotCachedError(reference.canonical, engine.id, formatPlatform(platform));
+      }
+    }
+    const waitEndsAtMs = typeof whenExhausted === 'object' ? monotonicMs() + whenExhausted.waitMs : null;
+    for (;;) {
+      try {
+        return await reportPulled(...(await this.#attempt()));
+      } catch (error) {
+        if (!isPullExhaustedError(error)) throw error;
+        const exhausted = this.#withAllAttempts(error);
+        const reason = exhausted.attempts.at(-1)?.reason ?? null;
+        if (whenExhausted === 'use-cached') {
+          const report = await this.#fromCache('exhausted', reason);
+          if (report !== null) return report;
+        }
+        if (waitEndsAtMs === null || monotonicMs() >= waitEndsAtMs) throw exhausted;
+        await this.#park(exhausted, reason, waitEndsAtMs);
+      }
+    }
+  }
+
+  async #attempt(): Promise<[PullAccount, AttemptResult]> {
+    const { voice, signal, endsAtMs } = this.#run;
+    const { replicaSets } = this.#parts.settings;
+    const { reference, policy } = this.#job;
+    const plan = makePlan({ reference, replicaSets, circuits: this.#parts.circuits, first: policy.order });
+    this.#plan = plan;
+    const { replicaSet, candidates, order } = plan;
+    voice.tell({ type: 'pull:planned', replicaSet, candidates, order, route: 'layout' });
+    const result = await attemptPull(this.#parts, {
+      job: this.#job,
+      plan,
+      voice,
+      progress: this.#progress,
+      stopwatch: this.#stopwatch,
+      signal,
+      endsAtMs,
+      onSources: (sources) => {
+        this.#views.push(sources);
+      },
+    });
+    return [this.#account(), result];
+  }
+
+  async #fromCache(why: 'if-not-present' | 'never' | 'exhausted', reason: Reason | null): Promise<PullReport | null> {
+    const { engine, reference, platform } = this.#job;
+    const cached = await findCachedImage(engine, reference.canonical, platform);
+    if (cached === null) return null;
+    this.#run.voice.tell({ type: 'pull:served-from-cache', digest: cached.digest, why, reason });
+    return reportCached(this.#account(), cached);
+  }
+
+  async #park(exhausted: PullExhaustedError, reason: Reason | null, waitEndsAtMs: number): Promise<void> {
+    const { voice, signal } = this.#run;
+    const parkedAtMs = monotonicMs();
+    const pull = describeParked(voice.scope, reason, waitEndsAtMs);
+    voice.tell({ type: 'pull:parked', phase: exhausted.phase, reason, untilMs: pull.untilMs });
+    const why = await this.#parts.carPark.park({
+      pull,
+      leftMs: waitEndsAtMs - parkedAtMs,
+      retryAfterMs: exhausted.retryAfterMs ?? null,
+      signal,
+    });
+    voice.tell({ type: 'pull:resumed', parkedMs: Math.round(monotonicMs() - parkedAtMs), why });
+  }
+
+  #account(): PullAccount {
+    return {
+      scope: this.#run.voice.scope,
+      job: this.#job,
+      plan: this.#plan,
+      attempts: this.attempts,
+      failovers: uniqueFailovers(this.#views.flatMap((view) => view.failovers)),
+      served: sumServed(this.#views.flatMap((view) => view.served)),
+      bytes: this.#progress.bytes(),
+      timings: this.#stopwatch.timings(),
+    };
+  }
+
+  /** A pull that was parked has walked several times; its error tells of all of them. */
+  #withAllAttempts(error: PullExhaustedError): PullExhaustedError {
+    return new PullExhaustedError({
+      image: error.image,
+      phase: error.phase,
+      attempts: this.attempts,
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    });
+  }
+}
+
+function uniqueFailovers(failovers: readonly Failover[]): readonly Failover[] {
+  return [
+    ...new Map(failovers.map((failover) => [`${failover.phase} ${failover.from} ${failover.to}`, failover])).values(),
+  ];
+}
+
+function sumServed(served: readonly Served[]): readonly Served[] {
+  const sums = new Map<string, Served>();
+  for (const { registry, objects, bytes } of served) {
+    const sum = sums.get(registry);
+    sums.set(registry, { registry, objects: objects + (sum?.objects ?? 0), bytes: bytes + (sum?.bytes ?? 0) });
+  }
+  return [...sums.values()];
+}
