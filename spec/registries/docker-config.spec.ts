@@ -8,7 +8,11 @@ import { helperLimitMs } from '../../lib/registries/credential-helper.js';
 import { credentialReuseMs } from '../../lib/registries/credential-source.js';
 import { CredentialsUnavailableError } from '../../lib/registries/credentials-unavailable.js';
 import type { Credentials } from '../../lib/registries/credentials.js';
-import { maxDockerConfigBytes, parseDockerConfigFile } from '../../lib/registries/docker-config-file.js';
+import {
+  maxDockerConfigBytes,
+  parseDockerConfigFile,
+  readDockerConfigFile,
+} from '../../lib/registries/docker-config-file.js';
 import { createDockerConfig, type DockerConfig } from '../../lib/registries/docker-config.js';
 import { startFakeTime } from '../support/fake-time.js';
 import { answering, createDockerFolder, type DockerFolder } from './docker-folder.js';
@@ -274,6 +278,18 @@ describe(`Docker's configuration`, () => {
       await folder.writeConfig({ auths: { 'quay.io': auth('robot', 'other') } });
       await utimes(path, atime, mtime);
       expect(await get('quay.io', true)).to.deep.equal({ username: 'robot', password: 'other' });
+    });
+
+    it('as the same version while its text is the same, so that waiters of one helper stay together', async () => {
+      const path = join(folder.path, 'config.json');
+      await folder.writeConfig({ credsStore: 'spec' });
+      const first = await readDockerConfigFile(path, null, false);
+      expect(await readDockerConfigFile(path, first, false)).to.equal(first);
+      const touched = await readDockerConfigFile(path, first, true);
+      expect(touched?.version).to.equal(first?.version);
+      await folder.writeConfig({ credsStore: 'else' });
+      const changed = await readDockerConfigFile(path, first, true);
+      expect(changed?.version).to.not.equal(first?.version);
     });
 
     it('when it has gone, or come', async () => {
