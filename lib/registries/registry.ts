@@ -46,7 +46,10 @@ export interface Registry {
   readonly path: string;
   /** Where its API is, without a slash at the end: `https://registry-1.docker.io`. */
   readonly baseUrl: string;
-  /** The host is on this machine or in a private network, as far as its name tells, or speaks plain HTTP: its redirects may lead there too. */
+  /**
+   * Whether it is on this machine or in a private network, as far as its name tells, or speaks plain HTTP: then its
+   * redirects may lead to such addresses too.
+   */
   readonly isPrivate: boolean;
   readonly tls: RegistryTls;
   readonly resolves: boolean;
