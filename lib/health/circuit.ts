@@ -143,7 +143,9 @@ export function createCircuits(
   }
 
   function tellChange(): void {
-    for (const listener of [...changeListeners]) if (changeListeners.has(listener)) listener();
+    // As they are now: one that is added meanwhile would hear of what it was added for.
+    const listeners = Array.from(changeListeners);
+    for (const listener of listeners) if (changeListeners.has(listener)) listener();
   }
 
   function advance(circuit: Circuit, nowMs: number): void {
@@ -152,7 +154,8 @@ export function createCircuits(
   }
 
   function advanceAll(nowMs: number): void {
-    for (const circuit of [...circuits.values()]) advance(circuit, nowMs);
+    const known = Array.from(circuits.values());
+    for (const circuit of known) advance(circuit, nowMs);
   }
 
   return {

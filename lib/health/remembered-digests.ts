@@ -1,7 +1,8 @@
 import { epochMs } from '../clock/time.js';
 import { parseDigest } from '../image/digest.js';
 import type { Digest } from '../vocabulary/digest.js';
-import type { DocumentKind, StateDocument, StateStore } from './state-store.js';
+import type { DocumentKind, StateDocument } from './state-document.js';
+import type { StateStore } from './state-store.js';
 
 /** What a tag meant when a registry that may say so said it last. */
 export interface RememberedDigest {

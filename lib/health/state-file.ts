@@ -4,7 +4,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncDirectory, writeDurably } from '../engine/durable-file.js';
 import { createLog } from '../log/log.js';
-import type { DocumentKind, StateDocument } from './state-store.js';
+import type { DocumentKind, StateDocument } from './state-document.js';
 
 const log = createLog('state');
 

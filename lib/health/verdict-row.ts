@@ -78,7 +78,8 @@ export function holds(conditions: object | undefined, evidence: object): boolean
   const values = evidence as Readonly<Record<string, unknown>>;
   return Object.entries(conditions ?? {}).every(([field, wanted]: [string, unknown]) => {
     const value = values[field];
-    if (typeof wanted === 'function') return wanted(value) === true;
+    // The type of the table gives each field a test for its own values.
+    if (typeof wanted === 'function') return (wanted as (value: unknown) => boolean)(value);
     return Array.isArray(wanted) ? wanted.includes(value) : wanted === value;
   });
 }

@@ -351,9 +351,9 @@ export const verdictTable: VerdictTable = {
 
 /** The row that judges this failure: the first of its kind whose phase and conditions hold. */
 export function findVerdictRow<Kind extends EvidenceKind>(evidence: EvidenceOf<Kind>, phase: Phase): VerdictRow<Kind> {
-  const rows = verdictTable[evidence.kind as Kind] as readonly VerdictRow<Kind>[] | undefined;
+  const rows = verdictTable[evidence.kind] as readonly VerdictRow<Kind>[] | undefined;
   const row = rows?.find((each) => (each.phase === undefined || each.phase === phase) && holds(each.when, evidence));
   // The type of the table rules it out; evidence from plain JavaScript may still be of no known kind.
-  if (row === undefined) throw new TypeError(`No verdict for evidence of kind ${String(evidence.kind)}`);
+  if (row === undefined) throw new TypeError(`No verdict for evidence of kind ${evidence.kind}`);
   return row;
 }

@@ -190,7 +190,7 @@ describe('the explanation of a failure', () => {
   it('is one sentence for every error', () => {
     for (const [error] of Object.values(errors)) {
       expect(explainFailure(error))
-        .to.match(/^([A-Z]|docker\.io)[^\n]{20,}[^.;,\s]\.$/)
+        .to.match(/^\S[^\n]{20,}[^.;,\s]\.$/)
         .and.not.match(/undefined|\.\.|: :/);
     }
   });

@@ -210,7 +210,7 @@ describe('remembered digests', () => {
       expect(await digests.recall(redis)).to.equal(null);
       await digests.remember(redis, found('3.0'));
       await digests.flush();
-      expect((await readdir(directory)).sort()).to.deep.equal(['digests.json', 'digests.json.broken']);
+      expect((await readdir(directory)).toSorted()).to.deep.equal(['digests.json', 'digests.json.broken']);
     });
   }
 

@@ -4,14 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openStateStore, type DocumentKind, type StateDocument } from '../../lib/health/state-store.js';
+import type { DocumentKind, StateDocument } from '../../lib/health/state-document.js';
+import { openStateStore } from '../../lib/health/state-store.js';
 
 const numbers: DocumentKind<readonly number[]> = {
   name: 'numbers',
   empty: [],
   parse: (value) => {
     if (!Array.isArray(value) || !value.every((each) => typeof each === 'number')) throw new TypeError('no numbers');
-    return value as readonly number[];
+    return value;
   },
   format: (document) => document,
 };
@@ -51,8 +52,8 @@ describe('a state document', () => {
 
   it('loses no update of many at once, through one and through several stores', async () => {
     const documents = [open(), open(), open()];
-    await Promise.all(Array.from({ length: 30 }, (_, index) => documents[index % 3]?.update(add(index))));
-    expect([...(await open().read())].sort((a, b) => a - b)).to.deep.equal(
+    await Promise.all(Array.from({ length: 30 }, (_, index) => (documents[index % 3] ?? open()).update(add(index))));
+    expect([...(await open().read())].toSorted((a, b) => a - b)).to.deep.equal(
       Array.from({ length: 30 }, (_, index) => index),
     );
   });
@@ -106,7 +107,7 @@ describe('a state document', () => {
       expect(await document.read()).to.deep.equal([]);
       expect(await readFile(file('numbers.json'), 'utf8'), 'reading changes nothing').to.equal(content);
       expect(await document.update(add(1))).to.deep.equal([1]);
-      expect((await readdir(stateDir)).sort()).to.deep.equal(['numbers.json', 'numbers.json.broken']);
+      expect((await readdir(stateDir)).toSorted()).to.deep.equal(['numbers.json', 'numbers.json.broken']);
       expect(await readFile(file('numbers.json.broken'), 'utf8')).to.equal(content);
       expect(await open().read()).to.deep.equal([1]);
     });
@@ -145,7 +146,7 @@ describe('a state document', () => {
     await writeFile(file('numbers.json.0123456789ab.tmp'), '[1');
     await writeFile(file('others.json.0123456789ab.tmp'), '[1');
     await open().update(add(1));
-    expect((await readdir(stateDir)).sort()).to.deep.equal(['numbers.json', 'others.json.0123456789ab.tmp']);
+    expect((await readdir(stateDir)).toSorted()).to.deep.equal(['numbers.json', 'others.json.0123456789ab.tmp']);
   });
 
   it('takes over the lock of a process that was killed', async () => {

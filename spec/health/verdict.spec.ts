@@ -503,7 +503,7 @@ describe('the verdict table', () => {
   }
 
   it('knows every kind of evidence, and only those', () => {
-    expect([...kinds].sort()).to.deep.equal(Object.keys(samples).sort());
+    expect(kinds.toSorted()).to.deep.equal(Object.keys(samples).toSorted());
   });
 
   it('counts only an ill verdict against a circuit', () => {
@@ -560,7 +560,8 @@ describe('the message of a judgement', () => {
       },
     );
     expect(reason.message).to.match(/^quay\.io\/aptible answered 403 for 3\.0: .*\(denied /);
-    expect(reason.message).not.to.match(/topsecret|abcdefghijkl|\u001b/);
+    expect(reason.message).not.to.match(/topsecret|abcdefghijkl/);
+    expect(reason.message).not.to.include('\u001b');
   });
 
   it('stays short, however long the text of the registry is', () => {
