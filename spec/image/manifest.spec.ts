@@ -54,6 +54,10 @@ function layersOf(document: ImageDocument): readonly unknown[] {
   return document.kind === 'manifest' ? document.layers : [];
 }
 
+function manifestsOf(document: ImageDocument): readonly unknown[] {
+  return document.kind === 'index' ? document.manifests : [];
+}
+
 /** The only layer of a manifest that has this one. */
 function readLayer(found: Json): unknown {
   return layersOf(parse({ ...manifest, layers: [found] }))[0];
@@ -158,6 +162,7 @@ describe('image/manifest', () => {
       ['schema 1 by the header alone', { name: 'x', tag: 'y' }, signedSchema1, 'schema-1', 'document'],
       ['schema 1 that comes as schema 2', { schemaVersion: 1, fsLayers: [] }, dockerManifest, 'schema-1', 'document'],
       ['schema 1 with the layers of schema 2', { ...manifest, fsLayers: [] }, null, 'schema-1', 'document'],
+      ['something else that comes as schema 1', { mediaType: 'a/b' }, schema1, 'media-type-mismatch', 'content-type'],
       ['schema 2 that comes as schema 1', manifest, schema1, 'media-type-mismatch', 'content-type'],
       [
         'schema 2 without a name that comes as schema 1',
@@ -488,6 +493,13 @@ describe('image/manifest', () => {
       });
     });
 
+    it('keeps a platform that says anything at all', () => {
+      for (const platform of [{ variant: 'v7' }, { 'os.version': '10.0' }]) {
+        const [read] = manifestsOf(parse({ ...index, manifests: [{ ...entry, platform }] }));
+        expect(read).to.have.property('platform');
+      }
+    });
+
     for (const platform of [null, {}, { os: '', architecture: '' }]) {
       it(`has no platform when it is ${JSON.stringify(platform)}`, () => {
         expect(parse({ ...index, manifests: [{ ...entry, platform }] })).to.deep.include({
@@ -563,16 +575,21 @@ describe('image/manifest', () => {
       expect(({} as Json)['polluted']).to.equal(undefined);
     });
 
-    it('finds no manifests on Object.prototype', () => {
-      // oxlint-disable-next-line no-extend-native
-      Object.defineProperty(Object.prototype, 'manifests', { value: [entry], configurable: true });
-      try {
-        expect(refusal({}).problem).to.equal('malformed');
-        expect(parse(manifest).kind).to.equal('manifest');
-      } finally {
-        Reflect.deleteProperty(Object.prototype, 'manifests');
-      }
-    });
+    for (const [key, value, document, missing] of [
+      ['manifests', [entry], {}, 'neither manifests'],
+      ['config', config, without(manifest, 'config'), 'config is missing'],
+      ['size', 11, { ...manifest, layers: [without(layer, 'size')] }, 'layers[0].size'],
+    ] as const) {
+      it(`finds no ${key} on Object.prototype`, () => {
+        // oxlint-disable-next-line no-extend-native
+        Object.defineProperty(Object.prototype, key, { value, configurable: true });
+        try {
+          expect(refusal(document).message).to.include(missing);
+        } finally {
+          Reflect.deleteProperty(Object.prototype, key);
+        }
+      });
+    }
 
     it('keeps such annotations as mere words', () => {
       const text = JSON.stringify({ ...manifest, annotations: { a: 'b' } }).replace(

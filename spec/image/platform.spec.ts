@@ -300,6 +300,9 @@ describe('image/platform', () => {
       ['linux', 'linux/amd64'],
       ['linux/amd64', 'linux'],
       ['linux/s390', 'linux/s390x'],
+      ['linux/arm64/v8.10', 'linux/arm64/v9.7'],
+      ['linux/arm64/v9.7', 'linux/arm64/v9.8'],
+      ['linux/arm64', 'linux/arm64/v9.8'],
     ] as const) {
       it(`does not take ${offered} for ${wanted}`, () => {
         expect(chosen([offered], wanted)).to.equal(null);
