@@ -21,9 +21,12 @@ const batchBytes = 1 << 20;
 /** Linux takes at most 1024 buffers in one call, and libuv does not recover from a short write beyond it. */
 const batchChunks = 1000;
 
+/** What it needs of an open file. */
+export type WritableHandle = Pick<FileHandle, 'writev' | 'truncate'>;
+
 /** @param withRoom runs one write, and may run it again after it has made room on a full disk */
 export function createBatchedWriter(
-  handle: FileHandle,
+  handle: WritableHandle,
   start: number,
   withRoom: (write: () => Promise<void>) => Promise<void>,
 ): BatchedWriter {
@@ -95,7 +98,7 @@ export function createBatchedWriter(
   };
 }
 
-async function writeBatch(handle: FileHandle, batch: readonly Uint8Array[], from: number): Promise<void> {
+async function writeBatch(handle: WritableHandle, batch: readonly Uint8Array[], from: number): Promise<void> {
   let rest = batch;
   let position = from;
   while (rest.length > 0) {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync } from 'node:fs';
-import { readdir, readFile, unlink } from 'node:fs/promises';
+import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../errors/engine-error.js';
 import type { Descriptor } from '../image/descriptor.js';
@@ -14,7 +14,7 @@ import {
   readImages,
   type NamedImage,
 } from './index-document.js';
-import { takeIndexLock } from './index-lock.js';
+import { takeIndexLock, type HeldLock } from './index-lock.js';
 
 /** The `index.json` of one layout: read whole or not at all, changed by one writer at a time, over all processes. */
 export interface LayoutIndex {
@@ -33,6 +33,8 @@ export interface LayoutIndexOptions {
   readonly directory: string;
   /** A directory on the same file system, for what readers of the layout need not see. */
   readonly workDirectory: string;
+  /** Default: `takeIndexLock`. */
+  readonly takeLock?: (directory: string) => Promise<HeldLock>;
 }
 
 interface Change {
@@ -46,7 +48,8 @@ const maxTries = 5;
 
 const temporaryPrefix = 'index-';
 
-export function createLayoutIndex({ engine, directory, workDirectory }: LayoutIndexOptions): LayoutIndex {
+export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
+  const { engine, directory, workDirectory, takeLock = takeIndexLock } = options;
   const path = join(directory, 'index.json');
   let waiting: Change[] = [];
   let writing: Promise<void> | null = null;
@@ -93,7 +96,7 @@ export function createLayoutIndex({ engine, directory, workDirectory }: LayoutIn
 
   async function write(changes: readonly Change[]): Promise<void> {
     for (let tries = 0; tries < maxTries; tries += 1) {
-      const lock = await takeIndexLock(workDirectory).catch((error: unknown) => {
+      const lock = await takeLock(workDirectory).catch((error: unknown) => {
         if (fileErrorCode(error) !== 'ELOCKED') throw error;
         throw new EngineError(engine, `other processes kept ${path} locked for a minute`, error);
       });
@@ -155,7 +158,7 @@ export function createLayoutIndex({ engine, directory, workDirectory }: LayoutIn
       await change((current) => pointName(current, name, descriptor));
     },
     create: async () => {
-      if ((await readText()) === null) await change((text) => text);
+      if ((await unlessMissing(stat(path))) === null) await change((text) => text);
     },
     settled: async () => {
       while (writing !== null) await writing;

@@ -1,22 +1,20 @@
-import { mkdir, open, rename, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { EngineError } from '../errors/engine-error.js';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
-import { digestAlgorithm, digestHex, digestOf } from '../image/digest.js';
 import type { Descriptor } from '../image/descriptor.js';
+import { digestAlgorithm, digestOf } from '../image/digest.js';
 import { createLog } from '../log/log.js';
 import { openOptionBag } from '../policy/option-bag.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { BlobSink } from './blob-sink.js';
-import { syncDirectory } from './durable-file.js';
-import type { BlobStore, Engine, WantedBlob } from './engine.js';
-import { unlessMissing } from './file-error.js';
+import type { BlobContext, BlobStore, Engine, WantedBlob } from './engine.js';
 import type { NamedImage } from './index-document.js';
-import { createLayoutBlobSink, type LayoutBlobSink } from './layout-blob-sink.js';
+import { createLayoutBlobs } from './layout-blobs.js';
 import { createLayoutIndex } from './layout-index.js';
 import { isLayout, markLayout } from './layout-marker.js';
-import { createPartialStore, touchEveryMs } from './partial-store.js';
-import { readChunks } from './read-chunks.js';
+import { createOpenSinks } from './open-sinks.js';
+import { createPartialStore } from './partial-store.js';
 import { createTurns } from './turns.js';
 
 /** How a layout on disk is kept. */
@@ -78,20 +76,13 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   const { root, id, limits } = parseOptions(directory, options);
   const work = join(root, workName);
   const partials = createPartialStore(join(work, 'partial'), limits);
+  const blobs = createLayoutBlobs(id, root, partials);
+  const sinks = createOpenSinks(id, blobs, partials);
   const index = createLayoutIndex({ engine: id, directory: root, workDirectory: work });
   const turns = createTurns();
-  const sinks = new Set<LayoutBlobSink>();
-  /** Blobs found to hold other bytes than their digest says: not there, until they are written again. */
-  const corrupt = new Set<Digest>();
-  let heartbeat: NodeJS.Timeout | null = null;
+  const underWay = new Set<Promise<unknown>>();
   let indexChecked = false;
   let closing: Promise<void> | null = null;
-
-  const blobPath = (digest: Digest): string => join(root, 'blobs', digestAlgorithm(digest), digestHex(digest));
-
-  function assertOpen(): void {
-    if (closing !== null) throw new EngineError(id, 'the layout is closed');
-  }
 
   /** Makes the layout where there is none, on every use: it may be removed while this process lives. */
   async function prepare(): Promise<void> {
@@ -104,103 +95,40 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     indexChecked = true;
   }
 
-  async function hasBlob({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
-    if (corrupt.has(digest)) return false;
-    const found = await unlessMissing(stat(blobPath(digest)));
-    return found !== null && found.isFile() && found.size === size;
-  }
-
-  async function readBlob(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
-    const handle = await unlessMissing(open(blobPath(digest), 'r'));
-    if (handle === null) return null;
+  /** Writes, unless the layout is closed; closing waits for the end. */
+  async function writing<T>(write: () => Promise<T>): Promise<T> {
+    if (closing !== null) throw new EngineError(id, 'the layout is closed');
+    const work = write();
+    underWay.add(work);
     try {
-      const found = await handle.stat();
-      if (!found.isFile() || found.size > maxBytes) return null;
-      const bytes = await handle.readFile();
-      if (digestOf(bytes, digestAlgorithm(digest)) === digest) return bytes;
-      corrupt.add(digest);
-      log(null, 'blob does not hold what its digest says', { digest, engine: id });
-      return null;
+      return await work;
     } finally {
-      await handle.close();
+      underWay.delete(work);
     }
   }
 
-  async function* streamBlob(digest: Digest, from: number): AsyncGenerator<Uint8Array> {
-    const handle = await unlessMissing(open(blobPath(digest), 'r'));
-    if (handle === null) throw new EngineError(id, `${digest} is not there`);
-    try {
-      yield* readChunks(handle, from, Infinity);
-    } finally {
-      await handle.close();
-    }
+  async function reading<T>(absent: T, read: () => Promise<T>): Promise<T> {
+    return (await isLayout(id, root)) ? read() : absent;
   }
 
-  /** Only while something is being written is there anything to tell. */
-  function beat(): void {
-    for (const sink of sinks) partials.touch(sink.partial).catch(() => {});
-  }
-
-  async function openSink(wanted: WantedBlob, pullId: string, giveBack: () => void): Promise<BlobSink> {
-    const partial = await partials.claim(wanted.digest, wanted.size);
-    const sink = createLayoutBlobSink(partial, {
-      engine: id,
-      sizeBytes: wanted.size,
-      target: blobPath(wanted.digest),
-      partials,
-      isThere: () => hasBlob(wanted),
-      onCommitted: () => {
-        corrupt.delete(wanted.digest);
-        log(pullId, 'blob stored', { digest: wanted.digest, size: wanted.size });
-      },
-      onReleased: (outcome) => {
-        log(pullId, 'blob let go', { digest: wanted.digest, ...outcome });
-      },
-      onFinished: () => {
-        sinks.delete(sink);
-        if (sinks.size === 0 && heartbeat !== null) {
-          clearInterval(heartbeat);
-          heartbeat = null;
-        }
-        giveBack();
-      },
-    });
-    sinks.add(sink);
-    log(pullId, 'blob opened', { digest: wanted.digest, kept: partial.kept });
-    heartbeat ??= setInterval(beat, touchEveryMs).unref();
-    if (closing !== null) {
-      await sink.release();
-      assertOpen();
-    }
-    return sink;
-  }
-
-  async function putBlob(bytes: Uint8Array, digest: Digest): Promise<void> {
-    assertOpen();
-    if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      throw new EngineError(id, `the ${bytes.length} bytes given are not ${digest}`);
-    }
+  async function openBlob(wanted: WantedBlob, { signal, pullId }: BlobContext): Promise<BlobSink | null> {
+    signal.throwIfAborted();
     await prepare();
-    if ((await readBlob(digest, bytes.length)) !== null) return;
-    const path = blobPath(digest);
-    const partial = await partials.create(digest);
+    const giveBack = await turns.take(wanted.digest, signal);
     try {
-      await partial.handle.writeFile(bytes);
-      await partial.handle.datasync();
-      await mkdir(dirname(path), { recursive: true });
-      await rename(partial.path, path);
+      if (!(await blobs.has(wanted))) return await sinks.open(wanted, pullId, giveBack);
     } catch (error) {
-      await partials.discard(partial).catch(() => {});
+      giveBack();
       throw error;
     }
-    await partial.handle.close();
-    await syncDirectory(dirname(path));
-    corrupt.delete(digest);
+    giveBack();
+    return null;
   }
 
   async function close(): Promise<void> {
     turns.close(new EngineError(id, 'the layout is closed'));
-    await Promise.all([...sinks].map((sink) => sink.release()));
+    await Promise.allSettled(underWay);
+    await sinks.close();
     await index.settled();
   }
 
@@ -208,34 +136,26 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     id,
     kind: 'oci-layout',
     directory: root,
-    hasBlob: async (descriptor) => (await isLayout(id, root)) && hasBlob(descriptor),
-    readBlob: async (digest, maxBytes) => ((await isLayout(id, root)) ? readBlob(digest, maxBytes) : null),
-    openBlob: async (wanted, { signal, pullId }) => {
-      assertOpen();
-      signal.throwIfAborted();
-      await prepare();
-      const giveBack = await turns.take(wanted.digest, signal);
-      try {
-        if (await hasBlob(wanted)) {
-          giveBack();
-          return null;
+    hasBlob: (blob) => reading(false, () => blobs.has(blob)),
+    readBlob: (digest, maxBytes) => reading<Uint8Array | null>(null, () => blobs.read(digest, maxBytes)),
+    streamBlob: (digest, from) => blobs.stream(digest, from),
+    openBlob: (wanted, context) => writing(() => openBlob(wanted, context)),
+    putBlob: (bytes, digest) =>
+      writing(async () => {
+        if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
+          throw new EngineError(id, `the ${bytes.length} bytes given are not ${digest}`);
         }
-        return await openSink(wanted, pullId, giveBack);
-      } catch (error) {
-        giveBack();
-        throw error;
-      }
-    },
-    streamBlob,
-    putBlob,
-    findImage: async (name) => ((await isLayout(id, root)) ? index.find(name) : null),
-    nameImage: async (name, descriptor) => {
-      assertOpen();
-      await prepare();
-      await index.point(name, descriptor);
-      log(null, 'image named', { name, digest: descriptor.digest, engine: id });
-    },
-    listImages: async () => ((await isLayout(id, root)) ? index.list() : []),
+        await prepare();
+        await blobs.put(bytes, digest);
+      }),
+    findImage: (name) => reading<Descriptor | null>(null, () => index.find(name)),
+    nameImage: (name, descriptor) =>
+      writing(async () => {
+        await prepare();
+        await index.point(name, descriptor);
+        log(null, 'image named', { name, digest: descriptor.digest, engine: id });
+      }),
+    listImages: () => reading<readonly NamedImage[]>([], () => index.list()),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => layout.close(),
   };
