@@ -42,7 +42,9 @@ export const maxManifestBytes: number = 4 * 1024 * 1024;
 const maxDescriptors = 4096;
 
 /** The keys that make a document what it is; Go's readers, unlike this one, know them in any letter case. */
-const tellingKeys: readonly string[] = ['schemaVersion', 'mediaType', 'manifests', 'config', 'layers', 'fsLayers'];
+const tellingKeys: ReadonlyMap<string, string> = new Map(
+  ['schemaVersion', 'mediaType', 'manifests', 'config', 'layers', 'fsLayers'].map((key) => [key.toLowerCase(), key]),
+);
 
 /**
  * Reads the document a registry sent for an image. Nothing in it is guessed that two readers could guess differently:
@@ -106,7 +108,7 @@ const named = { index: 'an index', manifest: 'a manifest' } as const;
 /** With `Manifests` beside `layers`, a reader that ignores case would see another image than one that does not. */
 function checkSpelling(document: JsonObject): void {
   for (const key of document.keys) {
-    const known = tellingKeys.find((telling) => telling.toLowerCase() === key.toLowerCase());
+    const known = tellingKeys.get(key.toLowerCase());
     if (known !== undefined && known !== key) {
       throw mismatch(
         `it has the key ${shown(key)}, which some readers take for ${known} and others do not`,
