@@ -61,12 +61,13 @@ export const statusVerdicts: VerdictRows<'status'> = [
   },
 
   {
-    // A signed URL that expired between two ranges. 400 is S3's answer to an expired session token.
+    // A signed URL that expired: whoever asks marks the first refusal so, and only that one.
+    // 400 is S3's answer to an expired session token.
     when: { from: 'storage', status: [400, 401, 403, 404, 410], stale: true },
     cause: 'registry-storage',
     verdict: 'again',
     code: http,
-    message: '{who} answered {status} for {object} at a URL used before; a fresh one is asked for',
+    message: '{who} answered {status} for {object}; a fresh URL is asked for',
   },
   {
     when: { status: 416 },
