@@ -66,6 +66,16 @@ const testing = require('pull-failover/testing');
 ${run}`,
 };
 
+const compilerOptions: readonly string[] = [
+  ...'--strict --exactOptionalPropertyTypes --noEmit --skipLibCheck false'.split(' '),
+  ...'--module nodenext --target es2022 --lib es2022,esnext.disposable'.split(' '),
+  // Node's own types are the one thing that a consumer brings.
+  '--typeRoots',
+  join(packageDirectory, 'node_modules', '@types'),
+  '--types',
+  'node',
+];
+
 describe('a project that installs the packed package', function () {
   this.timeout(300_000);
 
@@ -108,17 +118,9 @@ describe('a project that installs the packed package', function () {
     ['a CommonJS module', 'typed.cts'],
   ] as const) {
     it(`compiles in ${kind} under nodenext, with values of either entry passed to the other`, async () => {
-      const args = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--skipLibCheck', 'false'];
       const { exitCode, stdout } = await runCommand(
         process.execPath,
-        [
-          compilerPath,
-          ...args,
-          ...['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,esnext.disposable'],
-          // Node's own types are the one thing that a consumer brings.
-          ...['--typeRoots', join(packageDirectory, 'node_modules', '@types'), '--types', 'node'],
-          program,
-        ],
+        [compilerPath, ...compilerOptions, program],
         folder,
       );
       expect({ exitCode, stdout }).to.deep.equal({ exitCode: 0, stdout: '' });
