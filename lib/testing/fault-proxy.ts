@@ -42,7 +42,7 @@ const hopByHop: ReadonlySet<string> = new Set([
 /**
  * Starts a proxy that passes everything on to a registry, pushes too, and fails as the faults say.
  * Redirects and token services of that registry at its own origin lead through the proxy as well; those elsewhere do not.
- * A registry that cannot be reached shows as a connection that is reset.
+ * A registry that cannot be reached shows as a connection that is reset, one that ends in the middle as one that is closed.
  *
  * @param upstream the registry's origin, such as `http://127.0.0.1:5000`
  * @throws {InvalidOptionError} when an option is unknown or malformed
@@ -184,9 +184,10 @@ export async function startFaultProxy(upstream: string, options: FaultProxyOptio
       try {
         await answer(arrival, kit);
       } catch {
-        // The registry behind is gone or went away: so does the proxy.
+        // The registry behind cannot be reached, or left in the middle: so does the proxy.
         open.ended(isGone(response) ? 'cut-by-client' : 'cut-by-fault');
-        connection.reset();
+        if (response.headersSent) response.socket?.destroySoon();
+        else connection.reset();
       }
     },
     (path) => tokenPaths.has(path),

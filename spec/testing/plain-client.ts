@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from 'node:http';
 
 /** What came back for one request, however it ended. */
 export interface PlainAnswer {
@@ -29,8 +29,10 @@ export async function ask(url: string, options: PlainRequest = {}): Promise<Plai
     agent: options.agent ?? new Agent({ keepAlive: false }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
+  // An early end is read off the response below; without a listener it would be thrown here too.
+  request.on('error', () => undefined);
   request.end(body);
-  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
   let bytes = 0;
   let end = 'complete';
