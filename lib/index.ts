@@ -27,6 +27,7 @@ export { explainFailure } from './health/explain-failure.js';
 export type { PullEventListener, PullEventName, PullEventNamed, PullEvents, WaitOptions } from './events/event-bus.js';
 export type * from './events/pull-event.js';
 export type { Digest } from './vocabulary/digest.js';
+export type { ErrorCode } from './vocabulary/error-code.js';
 export type { Operation } from './vocabulary/operation.js';
 export type { Phase, RegistryPhase } from './vocabulary/phase.js';
 export type { Cause, Reason, ReasonCode, Verdict } from './vocabulary/reason.js';

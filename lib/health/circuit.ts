@@ -10,7 +10,7 @@ export interface CircuitHealth {
   /** The registry's prefix. */
   readonly registry: string;
   readonly phase: RegistryPhase;
-  readonly state: CircuitState['kind'];
+  readonly state: 'closed' | 'open' | 'half-open';
   /** Since when it is in this state. */
   readonly sinceMs: number;
   /** Why it opened; null while it is closed. */

@@ -77,6 +77,7 @@ export type BodyTrouble =
   /** `'chunked'`, or `'close'`: the end of the connection ends the body. */
   | { readonly kind: 'no-content-length'; readonly framing?: 'chunked' | 'close' };
 
+/** An encoding that a body can be sent in. */
 export type ContentCoding = 'gzip' | 'deflate' | 'br';
 
 /** Redirects that lead nowhere, or where the fault says. */

@@ -1,4 +1,20 @@
-export type { Fault, FaultGroup, FaultPosition, FaultScope } from './fault.js';
+export type { DigestAlgorithm } from '../image/digest.js';
+export type {
+  BodyTrouble,
+  ConnectionTrouble,
+  ContentCoding,
+  ExchangeTrouble,
+  Fault,
+  FaultGroup,
+  FaultPosition,
+  FaultScope,
+  LayersTrouble,
+  MetadataTrouble,
+  PingTrouble,
+  RedirectTrouble,
+  StatusTrouble,
+  TokenTrouble,
+} from './fault.js';
 export {
   connection,
   type ConnectionFaults,
@@ -13,6 +29,7 @@ export {
   token,
   type TokenFaults,
 } from './fault-groups.js';
+export type { ByteRange } from './byte-range.js';
 export { fastTimeouts } from './fast-timeouts.js';
 export { type FaultProxy, type FaultProxyOptions, startFaultProxy } from './fault-proxy.js';
 export type { FaultServer, FaultServerOptions, RedirectOptions } from './fault-server.js';

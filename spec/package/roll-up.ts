@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor';
+import { dirname, join } from 'node:path';
+import { Extractor, ExtractorConfig, ExtractorLogLevel, type ExtractorMessage } from '@microsoft/api-extractor';
 import { packageDirectory, temporaryFolder } from './packed-package.js';
 
 /** The public API as files: what `typings/` holds. */
@@ -13,9 +13,6 @@ export interface RollUp {
 
 /** The entries of the package, and the file of `lib/` that lists what each exports. */
 const entries: Readonly<Record<string, string>> = { index: 'index', testing: 'testing/index' };
-
-/** What payloads extend: nobody names these, their members show in each payload. Everything else mentioned must be listed. */
-const bases: readonly string[] = ['Stamp', 'OfPull', 'OfCircuit'];
 
 const compilerOptions: Readonly<Record<string, unknown>> = {
   target: 'es2023',
@@ -66,7 +63,7 @@ export function rollUp(declarations: string): RollUp {
     localBuild: true,
     messageCallback: (message) => {
       const serious = message.logLevel === ExtractorLogLevel.Error || message.logLevel === ExtractorLogLevel.Warning;
-      if (serious && !bases.some((base) => message.text.includes(`"${base}"`))) {
+      if (serious && !isShorthand(message)) {
         complaints.push(message.formatMessageWithLocation(declarations));
       }
       message.handled = true;
@@ -74,9 +71,23 @@ export function rollUp(declarations: string): RollUp {
   });
   const files = new Map([['api.d.ts', readFileSync(join(work, 'api.d.ts'), 'utf8')]]);
   for (const [name, source] of Object.entries(entries)) {
-    files.set(`${name}.d.ts`, entryDeclaration(readFileSync(join(declarations, `${source}.d.ts`), 'utf8')));
+    const file = join(declarations, `${source}.d.ts`);
+    const read = (specifier: string): string =>
+      readFileSync(join(dirname(file), specifier.replace(/\.js$/, '.d.ts')), 'utf8');
+    files.set(`${name}.d.ts`, entryDeclaration(readFileSync(file, 'utf8'), read));
   }
   return { files, complaints };
+}
+
+/**
+ * Whether the complaint is about a type that its module keeps to itself, such as what all payloads extend: nobody needs
+ * its name, for what it stands for shows wherever it is used. Everything that a module exports must be listed to be used.
+ */
+function isShorthand(message: ExtractorMessage): boolean {
+  if (message.messageId !== 'ae-forgotten-export' || message.sourceFilePath === undefined) return false;
+  const name = /"(\w+)"/.exec(message.text)?.[1] ?? '';
+  const source = readFileSync(message.sourceFilePath, 'utf8');
+  return new RegExp(`^(?:declare )?(?:type|interface) ${name}\\b`, 'm').test(source);
 }
 
 export function writeRollUp(files: RollUp['files'], directory: string): void {
@@ -85,15 +96,22 @@ export function writeRollUp(files: RollUp['files'], directory: string): void {
 }
 
 const list = /^export (type )?\{([^}]*)\} from ['"][^'"]+['"];$/gm;
+const listOfAllTypes = /^export type \* from ['"]([^'"]+)['"];$/gm;
+const declaredType = /^export (?:declare )?(?:interface|type|class) (\w+)/gm;
 
-/** @throws Error when an entry does anything but list names: what it declares itself would exist twice */
-export function entryDeclaration(source: string): string {
+/**
+ * @param read gives the declarations of the module that an `export type * from` names
+ * @throws Error when an entry does anything but list names: what it declares itself would exist twice
+ */
+export function entryDeclaration(source: string, read: (specifier: string) => string): string {
   const rest = source
     .replace(/\/\*[\s\S]*?\*\//g, '')
     .replace(list, '')
+    .replace(listOfAllTypes, '')
     .trim();
-  if (rest !== '' && rest !== 'export {};')
+  if (rest !== '' && rest !== 'export {};') {
     throw new Error(`an entry lists names and does nothing else, found:\n${rest}`);
+  }
   const values: string[] = [];
   const types: string[] = [];
   for (const [, typeOnly, names = ''] of source.matchAll(list)) {
@@ -103,12 +121,14 @@ export function entryDeclaration(source: string): string {
       (typeOnly === undefined && !name.startsWith('type ') ? values : types).push(exported);
     }
   }
-  const block = (keyword: string, names: readonly string[]): string =>
-    names.length === 0
-      ? ''
-      : `${keyword} {\n${names
-          .toSorted()
-          .map((name) => `  ${name},\n`)
-          .join('')}} from './api.js';\n`;
+  for (const [, specifier = ''] of source.matchAll(listOfAllTypes)) {
+    types.push(...[...read(specifier).matchAll(declaredType)].map((match) => match[1] ?? ''));
+  }
   return block('export', values) + block('export type', types);
+}
+
+function block(keyword: string, names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const lines = names.toSorted().map((name) => `  ${name},\n`);
+  return `${keyword} {\n${lines.join('')}} from './api.js';\n`;
 }

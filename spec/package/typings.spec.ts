@@ -41,10 +41,15 @@ describe('typings/', () => {
 
   it('makes one file per entry, which only re-exports from the roll-up', () => {
     expect([...made.files.keys()]).to.deep.equal(['api.d.ts', 'index.d.ts', 'testing.d.ts']);
-    expect(
-      entryDeclaration("export { b, type C, a as d } from './x.js';\nexport type { E } from './y.js';\n"),
-    ).to.equal("export {\n  b,\n  d,\n} from './api.js';\nexport type {\n  C,\n  E,\n} from './api.js';\n");
-    expect(() => entryDeclaration("export * from './x.js';")).to.throw('lists names and does nothing else');
-    expect(() => entryDeclaration('export declare const a: 1;')).to.throw('lists names and does nothing else');
+    const source =
+      "export { b, type C, a as d } from './x.js';\nexport type { E } from './y.js';\nexport type * from './z.js';\n";
+    const read = (specifier: string): string =>
+      `export type G = '${specifier}';\ninterface Hidden {}\nexport interface F {}\n`;
+    expect(entryDeclaration(source, read)).to.equal(
+      "export {\n  b,\n  d,\n} from './api.js';\nexport type {\n  C,\n  E,\n  F,\n  G,\n} from './api.js';\n",
+    );
+    for (const wrong of ["export * from './x.js';", 'export declare const a: 1;']) {
+      expect(() => entryDeclaration(wrong, read), wrong).to.throw('lists names and does nothing else');
+    }
   });
 });
