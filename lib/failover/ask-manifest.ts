@@ -11,6 +11,7 @@ import type { Digest } from '../vocabulary/digest.js';
 import type { Candidate, HeartContext } from './context.js';
 import { judgeThrown } from './failure.js';
 import { createQueueTimers } from './queue-timers.js';
+import { unsupportedImage } from './verified-document.js';
 
 /** What to fetch: the document a tag names, or the one with this digest. */
 export type WantedManifest = { readonly tag: string } | { readonly digest: Digest };
@@ -132,22 +133,18 @@ function check(
 }
 
 function manifestFailure(image: string, error: ManifestError, isVerified: boolean): Error {
-  const unsupported = (problem: UnsupportedImageError['problem']): Error =>
-    new UnsupportedImageError(image, problem, `${image}: ${error.message}`, error);
+  // The header is this registry's word, and unverified bytes may be anybody's: another registry may say it right.
+  const isRegistrys = !isVerified || error.seenIn === 'content-type';
   switch (error.problem) {
     case 'schema-1':
-      return unsupported('schema-1');
     case 'not-an-image':
-      return unsupported('not-an-image');
+      return unsupportedImage(image, error);
+    case 'too-large':
+    case 'media-type-mismatch':
+      return isRegistrys ? wrongContent(error.problem, error.message) : unsupportedImage(image, error);
     case 'malformed-json':
     case 'malformed':
-    case 'too-large':
-      // Bytes that have the right digest are what was pushed: every registry holds the same.
-      if (isVerified) return unsupported(error.problem === 'too-large' ? 'too-large' : 'malformed');
-      return wrongContent(error.problem === 'too-large' ? 'too-large' : 'malformed-json', error.message);
-    case 'media-type-mismatch':
-      // The Content-Type is the registry's word, whatever the bytes are; another one may say it right.
-      return wrongContent('media-type-mismatch', error.message);
+      return isRegistrys ? wrongContent('malformed-json', error.message) : unsupportedImage(image, error);
   }
 }
 

@@ -1,11 +1,12 @@
 import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import type { Descriptor } from '../image/descriptor.js';
-import { parseManifest, type ImageDocument } from '../image/manifest.js';
+import type { ImageDocument } from '../image/manifest.js';
 import { choosePlatform, formatPlatform, type Platform } from '../image/platform.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { FetchedManifest } from './ask-manifest.js';
 import type { HeartContext } from './context.js';
 import { fetchManifest } from './fetch-manifest.js';
+import { readVerifiedDocument } from './verified-document.js';
 
 /** A document of an image, with the bytes it was published with. */
 export interface TreeDocument {
@@ -72,8 +73,15 @@ async function childDocument(
   local: LocalDocuments,
 ): Promise<{ readonly bytes: Uint8Array; readonly document: ImageDocument }> {
   const bytes = child.data ?? (await local(child.digest, child.size));
-  if (bytes !== null) return { bytes, document: parseManifest(bytes, child.mediaType) };
+  if (bytes !== null) return { bytes, document: readVerifiedDocument(context.image, bytes, child.mediaType) };
   const fetched = await fetchManifest(context, { digest: child.digest });
+  if (child.mediaType !== '' && fetched.document.mediaType !== child.mediaType) {
+    throw new UnsupportedImageError(
+      context.image,
+      'malformed',
+      `${context.image}: ${child.digest} is a ${fetched.document.mediaType}, its index says ${child.mediaType}`,
+    );
+  }
   if (fetched.bytes.length !== child.size) {
     throw new UnsupportedImageError(
       context.image,

@@ -1,7 +1,6 @@
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
 import { ReplicaDivergedError } from '../errors/replica-diverged-error.js';
 import { formatPlatform, type Platform } from '../image/platform.js';
-import { parseManifest } from '../image/manifest.js';
 import type { Reference } from '../image/reference.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { Resolution } from '../vocabulary/report.js';
@@ -9,6 +8,7 @@ import type { FetchedManifest } from './ask-manifest.js';
 import type { Candidate, HeartContext } from './context.js';
 import { fetchManifest } from './fetch-manifest.js';
 import { loadImageTree, type ImageTree, type LocalDocuments } from './image-tree.js';
+import { readVerifiedDocument } from './verified-document.js';
 
 /** What is known of a tag from earlier pulls. */
 export interface RememberedImage {
@@ -158,7 +158,7 @@ async function treeOf(context: HeartContext, request: ResolveRequest, digest: Di
   if (bytes !== null) {
     const [candidate] = context.sources.candidates;
     if (candidate !== undefined) {
-      const root = { digest, bytes, document: parseManifest(bytes, null), candidate };
+      const root = { digest, bytes, document: readVerifiedDocument(context.image, bytes, null), candidate };
       return loadImageTree(context, root, request.platform, request.local);
     }
   }

@@ -1,6 +1,7 @@
 import type { OciLayout } from '../engine/oci-layout.js';
 import { maxManifestBytes, parseManifest, type Descriptor } from '../image/manifest.js';
-import { choosePlatform, formatPlatform, parsePlatform, runsOn, type Platform } from '../image/platform.js';
+import { choosePlatform, formatPlatform, runsOn, type Platform } from '../image/platform.js';
+import { readConfigPlatform } from '../image/read-platform.js';
 import type { Digest } from '../vocabulary/digest.js';
 
 /** An image that an engine has whole. */
@@ -58,13 +59,5 @@ export async function findCachedImage(
 export async function platformOfConfig(layout: OciLayout, config: Descriptor): Promise<Platform | null> {
   const bytes = await layout.readBlob(config.digest, maxConfigBytes);
   if (bytes === null) return null;
-  try {
-    const { os, architecture, variant } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>;
-    if (typeof os !== 'string' || typeof architecture !== 'string') return null;
-    return parsePlatform(
-      [os, architecture, ...(typeof variant === 'string' && variant !== '' ? [variant] : [])].join('/'),
-    );
-  } catch {
-    return null;
-  }
+  return readConfigPlatform(bytes);
 }
