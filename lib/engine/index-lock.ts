@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import pRetry from 'p-retry';
 import { fileErrorCode } from './file-error.js';
 
 /** The right to replace a file that several processes replace. */
@@ -15,7 +16,10 @@ export interface HeldLock {
 const staleMs = 5_000;
 
 /** Waiters ask again after 10 ms at first, at most 250 ms later, and give up after about a minute. */
-const retries = { retries: 300, minTimeout: 10, maxTimeout: 250, factor: 1.3, randomize: true } as const;
+const waiting = { retries: 300, minTimeout: 10, maxTimeout: 250, factor: 1.3, randomize: true } as const;
+
+/** A lock that another one took for stale vanishes under its maker; a directory that is gone looks the same, for ever. */
+const vanishedTries = 3;
 
 /**
  * Locks across processes, inside `directory`.
@@ -29,14 +33,22 @@ const retries = { retries: 300, minTimeout: 10, maxTimeout: 250, factor: 1.3, ra
 export async function takeIndexLock(directory: string): Promise<HeldLock> {
   // Loaded when first needed: it installs exit hooks, which a process that writes no layout should not get.
   const { lock } = await import('proper-lockfile');
-  const unlock = await lock(directory, {
-    lockfilePath: join(directory, 'index.lock'),
-    realpath: false,
-    stale: staleMs,
-    update: 1_000,
-    retries,
-    // The token tells, and at the one moment that matters.
-    onCompromised: () => {},
+  const take = (): Promise<() => Promise<void>> =>
+    lock(directory, {
+      lockfilePath: join(directory, 'index.lock'),
+      realpath: false,
+      stale: staleMs,
+      update: 1_000,
+      // The token tells, and at the one moment that matters.
+      onCompromised: () => {},
+    });
+  // The package's own retries would also repeat what no waiting mends: a read-only disk would be told a minute late.
+  const unlock = await pRetry(take, {
+    ...waiting,
+    shouldRetry: ({ error, attemptNumber }) => {
+      const code = fileErrorCode(error);
+      return code === 'ELOCKED' || (code === 'ENOENT' && attemptNumber <= vanishedTries);
+    },
   });
   const holder = join(directory, 'index.holder');
   const token = randomBytes(12).toString('hex');

@@ -4,7 +4,7 @@ import { EngineError } from '../errors/engine-error.js';
 import { createBatchedWriter } from './batched-writer.js';
 import type { BlobSink } from './blob-sink.js';
 import { syncDirectory } from './durable-file.js';
-import { fileErrorCode, isOutOfRoom } from './file-error.js';
+import { fileErrorCode } from './file-error.js';
 import type { Partial, PartialStore } from './partial-store.js';
 import { readChunks } from './read-chunks.js';
 
@@ -33,23 +33,13 @@ export interface LayoutBlobSink extends BlobSink {
 export function createLayoutBlobSink(partial: Partial, options: LayoutBlobSinkOptions): LayoutBlobSink {
   const { engine, partials, sizeBytes, target } = options;
   const { handle, digest } = partial;
-  const writer = createBatchedWriter(handle, partial.kept, withRoom);
+  const writer = createBatchedWriter(handle, partial.kept, (write) => partials.withRoom(sizeBytes, write));
   let kept = partial.kept;
   let state: 'open' | 'committing' | 'finished' = 'open';
   /** After a failed write or sync the kernel may have dropped pages: what the file holds is anybody's guess. */
   let doubtful = false;
   let committing: Promise<void> | null = null;
   let releasing: Promise<void> | null = null;
-
-  /** Partials that nobody writes are only a convenience: on a full disk they go before a pull fails. */
-  async function withRoom(write: () => Promise<void>): Promise<void> {
-    try {
-      await write();
-    } catch (error) {
-      if (!isOutOfRoom(error) || (await partials.reclaim(sizeBytes)) === 0) throw error;
-      await write();
-    }
-  }
 
   async function onDisk<T>(work: () => Promise<T>): Promise<T> {
     try {

@@ -63,6 +63,9 @@ const defaultPartialBytes = 10 * 2 ** 30;
 /** A pull that is not asked for again within a week is no longer wanted. */
 const defaultPartialAgeMs = 7 * 24 * 3_600_000;
 
+/** What directories, the marker and an index need, of a disk that is full. */
+const littleBytes = 1 << 20;
+
 /** What is ours and none of the readers' business; the specification lets readers ignore it. */
 const workName = '.pull-failover';
 
@@ -113,10 +116,12 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
 
   async function openBlob(wanted: WantedBlob, { signal, pullId }: BlobContext): Promise<BlobSink | null> {
     signal.throwIfAborted();
-    await prepare();
+    await partials.withRoom(littleBytes, prepare);
     const giveBack = await turns.take(wanted.digest, signal);
     try {
-      if (!(await blobs.has(wanted))) return await sinks.open(wanted, pullId, giveBack);
+      if (!(await blobs.has(wanted))) {
+        return await partials.withRoom(wanted.size, () => sinks.open(wanted, pullId, giveBack));
+      }
     } catch (error) {
       giveBack();
       throw error;
@@ -145,14 +150,18 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
         if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
           throw new EngineError(id, `the ${bytes.length} bytes given are not ${digest}`);
         }
-        await prepare();
-        await blobs.put(bytes, digest);
+        await partials.withRoom(bytes.length + littleBytes, async () => {
+          await prepare();
+          await blobs.put(bytes, digest);
+        });
       }),
     findImage: (name) => reading<Descriptor | null>(null, () => index.find(name)),
     nameImage: (name, descriptor) =>
       writing(async () => {
-        await prepare();
-        await index.point(name, descriptor);
+        await partials.withRoom(littleBytes, async () => {
+          await prepare();
+          await index.point(name, descriptor);
+        });
         log(null, 'image named', { name, digest: descriptor.digest, engine: id });
       }),
     listImages: () => reading<readonly NamedImage[]>([], () => index.list()),

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { epochMs } from '../clock/time.js';
 import { digestAlgorithm, digestHex } from '../image/digest.js';
 import type { Digest } from '../vocabulary/digest.js';
-import { fileErrorCode, unlessMissing } from './file-error.js';
+import { fileErrorCode, isOutOfRoom, unlessMissing } from './file-error.js';
 import { isOwner, ownerState, ownOwner } from './partial-owner.js';
 
 /** A partial blob that only its holder writes. */
@@ -37,6 +37,8 @@ export interface PartialStore {
   forget(digest: Digest): Promise<void>;
   /** Removes idle partials, oldest first, until this many bytes are free; returns how many were. */
   reclaim(bytes: number): Promise<number>;
+  /** Runs `work`, and when the disk is full once more after idle partials have made room for `bytes`. */
+  withRoom<T>(bytes: number, work: () => Promise<T>): Promise<T>;
   /** Enforces the limits. */
   sweep(): Promise<void>;
   /** Tells the processes that cannot see ours that this one is still being written. */
@@ -196,6 +198,15 @@ export function createPartialStore(directory: string, limits: PartialLimits): Pa
         if (await removeFile(one.path)) freed += one.sizeBytes;
       }
       return freed;
+    },
+    // What nobody writes is only a convenience: it goes before a pull fails.
+    withRoom: async (bytes, work) => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isOutOfRoom(error) || (await store.reclaim(bytes)) === 0) throw error;
+        return work();
+      }
     },
     // Hundreds of blobs are opened at once: one walk through the directory serves all who ask meanwhile.
     sweep: () => {

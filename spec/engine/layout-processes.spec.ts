@@ -1,7 +1,9 @@
-import { stat } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
+import { requireReal } from '../support/real-parts.js';
 import { seededBlob } from './support/content.js';
 import { startLayoutChild, type LayoutChild } from './support/layout-child.js';
 import { expectValidLayout, partialNames } from './support/layout-tree.js';
@@ -22,8 +24,8 @@ describe('A layout that several processes write', function () {
     return join(temporary.path, 'images');
   }
 
-  function start(): LayoutChild {
-    const child = startLayoutChild(directory());
+  function start(...through: string[]): LayoutChild {
+    const child = startLayoutChild(directory(), through);
     children.push(child);
     return child;
   }
@@ -148,6 +150,61 @@ describe('A layout that several processes write', function () {
       ...[0, 1, 2, 3, 4, 5].map((n) => `quay.io/team/own:${n}`),
     ]);
     await expectValidLayout(directory());
+  });
+
+  it('loses no name when a process is suspended at any moment and wakes up later', async () => {
+    const layout = open();
+    const child = start();
+    const named: string[] = [];
+    await child.tell({ do: 'open', seed: 0, size: 1 });
+    for (let round = 0; round < 3; round += 1) {
+      let stopped = false;
+      const work = (async () => {
+        for (let at = 0; !stopped; at += 1) {
+          const name = `quay.io/team/app-${round}:${at}`;
+          await child.tell({ do: 'name', seed: at, size: 500, name });
+          named.push(name);
+        }
+      })();
+      for (let turns = 0; turns <= round * 5; turns += 1) await layout.listImages();
+      child.signal('SIGSTOP');
+      stopped = true;
+      await layout.nameImage(`quay.io/team/own:${round}`, blob);
+      named.push(`quay.io/team/own:${round}`);
+      child.signal('SIGCONT');
+      await work;
+    }
+    expect((await layout.listImages()).map(({ name }) => name)).to.have.members(named);
+    await expectValidLayout(directory());
+  });
+
+  describe('one of them in a container of its own', () => {
+    const container = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+    requireReal('unshare', 'run the specs with the right to make a pid namespace', () => {
+      const [command = '', ...args] = container;
+      return spawnSync(command, [...args, 'true']).status === 0;
+    });
+
+    it('leaves its partial blob alone while it may be writing, and goes on with it when it was silent', async () => {
+      const child = start(...container);
+      await child.tell({ do: 'open', seed, size });
+      while ((await bytesOnDisk()) < 1_000_000) await child.tell({ do: 'write', seed, size, to: 1_000_000 });
+      const [theirs = ''] = await partialNames(directory());
+      const path = join(directory(), '.pull-failover', 'partial', theirs);
+      const layout = open();
+      const first = await layout.openBlob(blob, context);
+      expect(first?.kept).to.equal(0);
+      await first?.release();
+      await child.kill();
+      const longAgo = new Date(Date.now() - 3_600_000);
+      await utimes(path, longAgo, longAgo);
+      const second = await layout.openBlob(blob, context);
+      expect(second?.kept).to.equal(1_000_000);
+      await second?.write(blob.bytes.subarray(1_000_000));
+      await second?.commit();
+      await expectValidLayout(directory());
+      expect(await partialNames(directory())).to.deep.equal([]);
+    });
   });
 
   it('lets a process end by itself, also with a sink left open', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import type { BlobSink } from '../../lib/engine/blob-sink.js';
@@ -39,6 +39,13 @@ async function rejection(work: Promise<unknown>): Promise<unknown> {
   );
 }
 
+/** The files below a directory that this process has open, where the system tells. */
+async function openFiles(directory: string): Promise<string[]> {
+  const numbers = await readdir('/proc/self/fd').catch(() => []);
+  const paths = await Promise.all(numbers.map((number) => readlink(`/proc/self/fd/${number}`).catch(() => '')));
+  return paths.filter((path) => path.startsWith(directory));
+}
+
 describe('An OCI layout', () => {
   const temporary = useTemporaryDirectory();
   const opened: OciLayout[] = [];
@@ -51,6 +58,7 @@ describe('An OCI layout', () => {
 
   afterEach(async () => {
     for (const layout of opened.splice(0)) await layout.close();
+    expect(await openFiles(temporary.path), 'files left open').to.deep.equal([]);
   });
 
   describe('its options', () => {
@@ -236,6 +244,51 @@ describe('An OCI layout', () => {
       await sink.write(blob.bytes);
       await sink.commit();
       await expectValidLayout(layout.directory);
+    });
+
+    for (const when of ['written', 'half written'] as const) {
+      it(`is stored although its partial file was taken away when it was ${when}`, async () => {
+        const layout = open();
+        const blob = seededBlob(1, 2_500_000);
+        const sink = await openSink(layout, blob);
+        await sink.write(blob.bytes.subarray(0, 1_300_000));
+        if (when === 'written') await sink.write(blob.bytes.subarray(1_300_000));
+        await rm(join(layout.directory, '.pull-failover', 'partial'), { recursive: true });
+        if (when === 'half written') await sink.write(blob.bytes.subarray(1_300_000));
+        await sink.commit();
+        await expectValidLayout(layout.directory);
+        expect(await layout.hasBlob(blob)).to.equal(true);
+      });
+    }
+
+    it('of which the kept bytes were cut short by somebody else says so', async () => {
+      const layout = open();
+      const blob = seededBlob(1, 2000);
+      const first = await openSink(layout, blob);
+      await first.write(blob.bytes.subarray(0, 1500));
+      await first.release();
+      const sink = await openSink(layout, blob);
+      const [name] = await partialNames(layout.directory);
+      await truncate(join(layout.directory, '.pull-failover', 'partial', name!), 1000);
+      expect(await rejection(keptBytes(sink))).to.satisfy(isEngineError);
+      await sink.restart();
+      await sink.write(blob.bytes);
+      await sink.commit();
+      await expectValidLayout(layout.directory);
+    });
+
+    it('that was committed elsewhere meanwhile stays as it is', async () => {
+      const [one, other] = [open(), open()];
+      const blob = seededBlob(1, 2000);
+      const sinks = [await openSink(one, blob), await openSink(other, blob)];
+      await Promise.all(
+        sinks.map(async (sink) => {
+          await sink.write(blob.bytes);
+          await sink.commit();
+        }),
+      );
+      await expectValidLayout(one.directory);
+      expect(await partialNames(one.directory)).to.deep.equal([]);
     });
 
     it('is not touched through a finished sink', async () => {
