@@ -4,8 +4,7 @@ import { createLog } from '../log/log.js';
 import { redactUrl } from '../vocabulary/redact.js';
 import { credentialIdentity, type Credentials } from '../registries/credentials.js';
 import type { Registry } from '../registries/registry.js';
-import type { AddressZone } from './address-zone.js';
-import type { WantedAuth } from './challenge.js';
+import type { RememberedChallenge } from './challenge.js';
 import { parseRealm } from './realm.js';
 import type { RegistryState } from './registry-state.js';
 import { withinRequestMs } from './request-limit.js';
@@ -15,12 +14,6 @@ import type { Transport } from './transport.js';
 import { ExchangeError } from './wire-error.js';
 
 const log = createLog('auth');
-
-/** What a registry asked for, and where the answer that asked came from. */
-export interface ScopedChallenge {
-  readonly wanted: WantedAuth;
-  readonly zone: AddressZone;
-}
 
 /** What goes into Authorization, and what is known about it. */
 export interface Authorization {
@@ -39,7 +32,7 @@ export interface AuthorizationRequest {
   readonly registry: Registry;
   readonly repository: string;
   readonly credentials: Credentials | null;
-  readonly challenge: ScopedChallenge;
+  readonly challenge: RememberedChallenge;
   readonly pullId: string;
   readonly requestMs: number;
   readonly signal: AbortSignal;
@@ -133,6 +126,7 @@ function fetchToken(
           signal,
         });
         state.tokens.set(wanted.key, token);
+        state.accepted.set(credentialIdentity(wanted.credentials), true);
         return token;
       } finally {
         slot.release();

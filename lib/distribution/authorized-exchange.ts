@@ -5,8 +5,8 @@ import type { Registry } from '../registries/registry.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { AddressZone } from './address-zone.js';
-import { authorize, type Authorization, type ScopedChallenge } from './authorize.js';
-import { wantedAuth } from './challenge.js';
+import { authorize, type Authorization } from './authorize.js';
+import { wantedAuth, type RememberedChallenge } from './challenge.js';
 import type { ErrorBody } from './error-body.js';
 import type { Headers } from './headers.js';
 import type { RegistryState } from './registry-state.js';
@@ -50,6 +50,14 @@ interface TriedOnce {
   freshCredentials: boolean;
 }
 
+/** Who we are in this exchange, and how we say so. */
+interface Standing {
+  credentials: Credentials | null;
+  /** The challenge that `authorization` answers. */
+  answered: RememberedChallenge | null;
+  authorization: Authorization | null;
+}
+
 /**
  * Sends a request with what the registry is known to want, and again when it says what it wants: after its first
  * challenge, with a new token when one from the cache is rejected, and with credentials read again when it rejects
@@ -60,89 +68,111 @@ export async function exchangeAuthorized<T>(
   state: RegistryState,
   exchange: AuthorizedExchange<T>,
 ): Promise<T> {
-  const { registry, repository, signal, pullId, requestMs } = exchange;
-  const read = (fresh: boolean): Promise<Credentials | null> =>
-    readCredentials(exchange.source, registry, exchange.phase, { signal, fresh });
+  const { registry, repository, signal, pullId, requestMs, onConnection, phase } = exchange;
   const tried: TriedOnce = { challenge: false, freshToken: false, freshCredentials: false };
-  let credentials = await read(false);
+  const now: Standing = {
+    credentials: await readCredentials(exchange.source, registry, phase, { signal }),
+    answered: null,
+    authorization: null,
+  };
 
-  /** Answers the challenge remembered; where the token service rejects accepted credentials, once more with fresh ones. */
-  async function answerChallenge(challenge: ScopedChallenge): Promise<Authorization | null> {
-    const identity = credentialIdentity(credentials);
+  async function readAgain(): Promise<void> {
+    tried.freshCredentials = true;
+    log(pullId, `${registry.prefix} rejects what it had accepted: the credentials are read again`);
+    now.credentials = await readCredentials(exchange.source, registry, phase, { signal, fresh: true });
+  }
+
+  /** Where the token service rejects credentials that it had accepted, it is asked once more with fresh ones. */
+  async function answer(challenge: RememberedChallenge): Promise<void> {
+    now.answered = challenge;
+    const identity = credentialIdentity(now.credentials);
+    const request = {
+      registry,
+      repository,
+      credentials: now.credentials,
+      challenge,
+      pullId,
+      requestMs,
+      signal,
+      onConnection,
+    };
     try {
-      const authorization = await authorize(transport, state, {
-        registry,
-        repository,
-        credentials,
-        challenge,
-        pullId,
-        requestMs,
-        signal,
-        onConnection: exchange.onConnection,
-      });
-      if (authorization !== null && challenge.wanted.kind === 'bearer') state.accepted.set(identity, true);
-      return authorization;
+      now.authorization = await authorize(transport, state, request);
     } catch (error) {
-      if (!isRejectedByTokenService(error) || !state.accepted.has(identity)) throw error;
-      if (!tried.freshCredentials) {
-        tried.freshCredentials = true;
-        credentials = await read(true);
-        return answerChallenge(challenge);
-      }
-      throw rejectedAgain(error);
+      const rejection = rejectionByTokenService(error);
+      if (rejection === null) throw error;
+      if (tried.freshCredentials) throw rejectedAgain(rejection.error);
+      if (!wasAccepted(state, identity, repository, rejection.meansCredentials)) throw error;
+      await readAgain();
+      await answer(challenge);
+      return;
     }
   }
 
   function rejectedAgain(error: ExchangeError): ExchangeError {
-    const { evidence, phase, detail } = error;
-    if (credentials !== null) exchange.onCredentialsRejected(detail === undefined ? error.message : detail);
-    return evidence.kind === 'status'
-      ? new ExchangeError(error.message, {
-          evidence: { ...evidence, acceptedBefore: true },
-          phase,
-          ...(detail === undefined ? {} : { detail }),
-        })
-      : error;
+    const { evidence, detail } = error;
+    if (now.credentials !== null) exchange.onCredentialsRejected(detail ?? error.message);
+    if (evidence.kind !== 'status') return error;
+    return new ExchangeError(error.message, {
+      evidence: { ...evidence, acceptedBefore: true },
+      phase: error.phase,
+      ...(detail === undefined ? {} : { detail }),
+    });
   }
 
   const known = state.challenges.get(repository);
-  let authorization = known === undefined ? null : await answerChallenge(known);
+  if (known !== undefined) await answer(known);
 
   for (;;) {
-    const outcome = await exchange.attempt(authorization);
-    const identity = credentialIdentity(credentials);
-    const pair = `${identity} ${repository}`;
+    const outcome = await exchange.attempt(now.authorization);
+    const identity = credentialIdentity(now.credentials);
     if ('done' in outcome) {
-      if (authorization !== null) state.accepted.set(identity, true);
-      state.accepted.set(pair, true);
+      if (now.authorization !== null) state.accepted.set(identity, true);
+      state.accepted.set(pairOf(identity, repository), true);
       return outcome.done;
     }
     const { denied } = outcome;
-    const challenge = rememberChallenge(state, repository, denied, exchange.phase) ?? state.challenges.get(repository);
+    const challenge = rememberChallenge(state, repository, denied, phase) ?? state.challenges.get(repository);
     log(pullId, `${registry.prefix} answered ${denied.status}`, { wants: challenge?.wanted.kind ?? 'nothing known' });
 
-    const acceptedBefore =
-      state.accepted.has(pair) || (isUnauthenticated(denied, challenge) && state.accepted.has(identity));
-    if (challenge !== undefined && authorization === null && denied.status === 401 && !tried.challenge) {
+    // To Basic, a 401 means the credentials themselves; any other denial may mean this repository alone.
+    const meansCredentials = denied.status === 401 && challenge?.wanted.kind === 'basic';
+    const acceptedBefore = wasAccepted(state, identity, repository, meansCredentials);
+    const isNews = challenge !== undefined && !isSameChallenge(challenge, now.answered);
+    if (isNews && denied.status === 401 && !tried.challenge) {
       tried.challenge = true;
-      authorization = await answerChallenge(challenge);
-      if (authorization !== null) continue;
-    } else if (challenge !== undefined && authorization?.fromCache === true && !tried.freshToken) {
+      await answer(challenge);
+      if (now.authorization !== null) continue;
+    } else if (challenge !== undefined && now.authorization?.fromCache === true && !tried.freshToken) {
       tried.freshToken = true;
-      authorization.forget();
-      authorization = await answerChallenge(challenge);
+      now.authorization.forget();
+      await answer(challenge);
       continue;
     }
     if (challenge !== undefined && acceptedBefore && !tried.freshCredentials) {
-      tried.freshCredentials = true;
-      authorization?.forget();
-      credentials = await read(true);
-      authorization = await answerChallenge(challenge);
+      now.authorization?.forget();
+      await readAgain();
+      await answer(challenge);
       continue;
     }
-    const error = statusError({ ...denied, from: 'registry', phase: exchange.phase });
-    throw acceptedBefore ? rejectedAgain(error) : error;
+    const error = statusError({ ...denied, from: 'registry', phase });
+    throw acceptedBefore || tried.freshCredentials ? rejectedAgain(error) : error;
   }
+}
+
+function pairOf(identity: string, repository: string): string {
+  return `${identity} ${repository}`;
+}
+
+/** Whether these credentials had succeeded: with this repository, or at all where the rejection means themselves. */
+function wasAccepted(state: RegistryState, identity: string, repository: string, meansCredentials: boolean): boolean {
+  if (state.accepted.has(pairOf(identity, repository))) return true;
+  // Being nobody is nothing that could have become wrong.
+  return meansCredentials && identity !== credentialIdentity(null) && state.accepted.has(identity);
+}
+
+function isSameChallenge(challenge: RememberedChallenge, other: RememberedChallenge | null): boolean {
+  return other !== null && JSON.stringify(challenge.wanted) === JSON.stringify(other.wanted);
 }
 
 /**
@@ -175,7 +205,7 @@ function rememberChallenge(
   repository: string,
   denied: Denial,
   phase: RegistryPhase,
-): ScopedChallenge | null {
+): RememberedChallenge | null {
   if (denied.status !== 401) return null;
   const wanted = wantedAuth(denied.headers);
   if (wanted === null) return null;
@@ -191,14 +221,14 @@ function rememberChallenge(
   return challenge;
 }
 
-/** A 401 to Basic means the credentials themselves; any other denial may mean this repository alone. */
-function isUnauthenticated(denied: Denial, challenge: ScopedChallenge | undefined): boolean {
-  return denied.status === 401 && challenge?.wanted.kind === 'basic';
-}
-
-function isRejectedByTokenService(error: unknown): error is ExchangeError {
-  if (!(error instanceof ExchangeError) || error.evidence.kind !== 'status') return false;
+/** How a token service rejects; null for any other failure. */
+function rejectionByTokenService(
+  error: unknown,
+): { readonly error: ExchangeError; readonly meansCredentials: boolean } | null {
+  if (!(error instanceof ExchangeError) || error.evidence.kind !== 'status') return null;
   const { from, status } = error.evidence;
-  // 400 is how OAuth rejects a refresh token (RFC 6749, section 5.2).
-  return from === 'token-service' && (status === 400 || status === 401 || status === 403);
+  if (from !== 'token-service') return null;
+  // 400 is how OAuth rejects a refresh token (RFC 6749, section 5.2); a 403 may mean this repository alone.
+  if (status === 400 || status === 401) return { error, meansCredentials: true };
+  return status === 403 ? { error, meansCredentials: false } : null;
 }

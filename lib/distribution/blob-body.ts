@@ -39,12 +39,21 @@ export function createBlobBody(incoming: IncomingBody, expected: BlobExpectation
   function end(): void {
     if (!open) return;
     open = false;
+    signal.removeEventListener('abort', aborted);
     expected.ended();
   }
 
-  function fail(error: unknown): never {
+  function stop(error: unknown): void {
     incoming.cancel(error);
     end();
+  }
+
+  // Also where everything has arrived: the reader may never ask for it.
+  const aborted = (): void => stop(signal.reason);
+  signal.addEventListener('abort', aborted, { once: true });
+
+  function fail(error: ExchangeError): never {
+    stop(error);
     throw error;
   }
 
@@ -56,7 +65,6 @@ export function createBlobBody(incoming: IncomingBody, expected: BlobExpectation
       return incoming.lateMs;
     },
     read: async () => {
-      if (signal.aborted) fail(signal.reason);
       let chunk: Uint8Array | null;
       try {
         chunk = await incoming.read();
@@ -65,20 +73,19 @@ export function createBlobBody(incoming: IncomingBody, expected: BlobExpectation
         throw error;
       }
       if (chunk === null) {
-        if (delivered < length) fail(endedEarly(incoming, expected, delivered));
+        if (delivered < length) return fail(endedEarly(incoming, expected, delivered));
         end();
         return null;
       }
-      if (delivered + chunk.length > length) fail(tooLong(expected));
+      if (delivered + chunk.length > length) return fail(tooLong(expected));
       delivered += chunk.length;
       return chunk;
     },
     cancel: () => {
       if (!open) return;
-      incoming.cancel(
+      stop(
         new ExchangeError('the body was cancelled by its reader', { evidence: { kind: 'aborted' }, phase: 'layers' }),
       );
-      end();
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { AddressZone } from './address-zone.js';
 import type { Headers } from './headers.js';
 
 /** One challenge of WWW-Authenticate. */
@@ -12,6 +13,12 @@ export interface Challenge {
 export type WantedAuth =
   | { readonly kind: 'bearer'; readonly realm: string; readonly service: string | null; readonly scope: string | null }
   | { readonly kind: 'basic' };
+
+/** What a registry wants, and where the answer that said so came from. */
+export interface RememberedChallenge {
+  readonly wanted: WantedAuth;
+  readonly zone: AddressZone;
+}
 
 /** Far more than any registry sends; a parser's time must not be a peer's to spend. */
 const maxValueLength = 8 * 1024;

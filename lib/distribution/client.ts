@@ -112,10 +112,13 @@ export function createRegistryClient(
     authorization: Authorization | null,
     context: { readonly pullId: string; readonly signal: AbortSignal },
   ): Promise<FollowedAnswer> {
+    const url = new URL(`${registry.baseUrl}/v2/${path}`);
+    // A repository or reference that is not in the grammar must not reach another part of the API.
+    if (url.pathname !== `/v2/${path}`) throw new RangeError('not a repository, tag or digest');
     return sendFollowing(transport, {
-      url: new URL(`${registry.baseUrl}/v2/${path}`),
+      url,
       method,
-      headers: { 'accept-encoding': 'identity', 'user-agent': userAgent, ...headers },
+      headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': userAgent, ...headers },
       authorization: authorization?.header ?? null,
       tls,
       ledTls,

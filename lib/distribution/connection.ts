@@ -12,6 +12,8 @@ export interface ConnectionRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** What `lostMs()` said when the exchange began, connecting included. */
+  readonly lostBeforeMs: number;
   /** Turns an error of the connection into the one that the reader gets. */
   readonly explain: (error: unknown, arrived: Arrived) => unknown;
 }
@@ -117,7 +119,7 @@ export function createConnection(
         let intake: BodyIntake | null = null;
         let interimAnswers = 0;
         let settled = false;
-        const lostBeforeMs = lostMs();
+        const { lostBeforeMs } = request;
 
         const settle = (): void => {
           settled = true;
@@ -164,14 +166,17 @@ export function createConnection(
                 }
                 return;
               }
-              intake = createBodyIntake({
-                pause: () => controller.pause(),
-                resume: () => controller.resume(),
-                stop: () => {
-                  settle();
-                  socket.destroy();
+              intake = createBodyIntake(
+                {
+                  pause: () => controller.pause(),
+                  resume: () => controller.resume(),
+                  stop: () => {
+                    settle();
+                    socket.destroy();
+                  },
                 },
-              });
+                lostBeforeMs,
+              );
               resolve({ status, headers: headersOf(fields), body: intake.body });
             },
             onResponseData: (_controller, chunk) => {

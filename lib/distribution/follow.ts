@@ -67,7 +67,8 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
       phase: request.phase,
       signal: request.signal,
     });
-    log(request.pullId, `${request.method} ${redactUrl(url)}`, { status: answer.status });
+    const shown = `${request.method} ${showUrl(url, left)}`;
+    log(request.pullId, shown, { status: answer.status });
     // Behind a proxy the URL's host and the registry's settings are all that is known.
     const hidden = zoneOfHost(url.hostname) ?? (request.isPrivate && !left ? 'private' : 'public');
     const zone = answer.zone ?? hidden;
@@ -77,7 +78,7 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
     discardBody(answer.body);
     const refused = 'refused' in target ? target.refused : redirects === maxRedirects ? 'redirect-loop' : null;
     if (refused !== null || 'refused' in target) {
-      throw new ExchangeError(`${request.method} ${redactUrl(url)}: its redirect was not followed (${refused})`, {
+      throw new ExchangeError(`${shown}: its redirect was not followed (${refused})`, {
         evidence: { kind: 'redirect', code: refused ?? 'redirect-malformed' },
         phase: request.phase,
       });
@@ -87,4 +88,9 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
     guard = home ? request.guard : guardOfAnswer(zone);
     url = target.url;
   }
+}
+
+/** Of where a redirect led to, only the host: a signature may be part of the path, too. */
+function showUrl(url: URL, left: boolean): string {
+  return left ? `${url.origin}/…` : redactUrl(url);
 }

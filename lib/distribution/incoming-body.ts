@@ -41,7 +41,8 @@ export const maxBufferedBytes: number = 256 * 1024;
 /** Chunks of one byte each must not cost more memory than large ones. */
 const maxBufferedChunks = 1_024;
 
-export function createBodyIntake(flow: BodyFlow): BodyIntake {
+/** @param lostBeforeMs what `lostMs()` said when the exchange began */
+export function createBodyIntake(flow: BodyFlow, lostBeforeMs: number): BodyIntake {
   const chunks: Uint8Array[] = [];
   let bufferedBytes = 0;
   let bytes = 0;
@@ -50,7 +51,6 @@ export function createBodyIntake(flow: BodyFlow): BodyIntake {
   let paused = false;
   let pausedAtMs = 0;
   let pausedMs = 0;
-  const lostBeforeMs = lostMs();
   let reader: { resolve: (chunk: Uint8Array | null) => void; reject: (error: unknown) => void } | null = null;
   const onArrival: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 

@@ -9,24 +9,31 @@ export interface Address {
   readonly family: number;
 }
 
-/** Looks names up as the host's own configuration says, `/etc/hosts` included. */
+/** Asks for all addresses of a name. */
+export type NameResolver = (name: string) => Promise<readonly Address[]>;
+
+/** Asks as the host's own configuration says, `/etc/hosts` included. */
+export const systemResolver: NameResolver = (name) => dns.promises.lookup(name, { all: true, order: 'verbatim' });
+
+/** Looks names up for many at a time. */
 export type NameLookup = (name: string, signal: AbortSignal) => Promise<readonly Address[]>;
 
 /**
  * `getaddrinfo` holds a thread of libuv's pool (4 by default) for as long as the resolver takes, many seconds when it
- * is dead. The layout's files are written by the same threads, so two are left to them.
+ * is dead. The layout's files are written by the same threads, so one is always left to them; and the dead names of one
+ * registry (its own and its token service's) must not hold up the name of the next one.
  */
-const maxLookups = 2;
+const maxLookups = 3;
 
 /** Creates a look-up that asks once for many who want the same name at the same time. Nothing is cached beyond that. */
-export function createNameLookup(witness: NameWitness): NameLookup {
+export function createNameLookup(witness: NameWitness, resolve: NameResolver): NameLookup {
   const threads = createConnectionSlots(maxLookups);
   const running = new Map<string, Promise<readonly Address[]>>();
 
   async function ask(name: string): Promise<readonly Address[]> {
     const thread = await threads.acquire(new AbortController().signal);
     try {
-      const found = await dns.promises.lookup(name, { all: true, order: 'verbatim' });
+      const found = await resolve(name);
       witness.resolved(name);
       return found;
     } catch (error) {

@@ -1,11 +1,11 @@
 import type { Registry } from '../registries/registry.js';
 import { createBoundedMap, type BoundedMap } from './bounded-map.js';
+import type { RememberedChallenge } from './challenge.js';
 import { createConnectionSlots, type ConnectionSlots } from './connection-slots.js';
 import { createSharedWork, type SharedWork } from './shared-work.js';
 import { ownIdentity } from './tls-identity.js';
 import type { Token } from './token-service.js';
 import type { Transport } from './transport.js';
-import type { ScopedChallenge } from './authorize.js';
 
 /** What all clients of one registry on one transport share. */
 export interface RegistryState {
@@ -13,7 +13,7 @@ export interface RegistryState {
   /** Apart from the others: who holds a connection and waits for a token must not wait for himself. */
   readonly tokenSlots: ConnectionSlots;
   /** What was last asked for, by repository. */
-  readonly challenges: BoundedMap<string, ScopedChallenge>;
+  readonly challenges: BoundedMap<string, RememberedChallenge>;
   readonly tokens: BoundedMap<string, Token>;
   readonly tokenRequests: SharedWork<Token>;
   /** Where credentials succeeded: their identity alone (this registry knows them), and with a repository. */

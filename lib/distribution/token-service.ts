@@ -63,12 +63,14 @@ export async function requestToken(transport: Transport, request: TokenRequest):
       ? await postRefreshToken(transport, request, credentials.identityToken)
       : await getToken(transport, request, credentials);
   if (answer.status !== 200) {
+    const body = await readErrorBody(answer.body, secretsOf(credentials));
+    request.signal.throwIfAborted();
     throw statusError({
       status: answer.status,
       headers: answer.headers,
       from: 'token-service',
       phase: 'metadata',
-      body: await readErrorBody(answer.body, secretsOf(credentials)),
+      body,
     });
   }
   const bytes = await readDocument({ ...answer, answerer: 'token-service' }, maxAnswerBytes, { bytes: 0 });

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type net from 'node:net';
 import { deriveAbort } from '../policy/deadline.js';
 import { lostMs } from '../policy/loop-timer.js';
@@ -10,7 +11,7 @@ import { createConnection, type Arrived, type Connection } from './connection.js
 import { createConnectionPool } from './connection-pool.js';
 import type { Headers } from './headers.js';
 import type { IncomingBody } from './incoming-body.js';
-import { createNameLookup } from './name-lookup.js';
+import { createNameLookup, systemResolver, type NameResolver } from './name-lookup.js';
 import { createNameWitness } from './name-witness.js';
 import { openSocket, type SocketWatch } from './open-socket.js';
 import { defaultPort, readProxies, type Proxy, type ProxyEnvironment } from './proxies.js';
@@ -24,6 +25,8 @@ import { ExchangeError } from './wire-error.js';
 export interface TransportOptions {
   /** Where proxies are named. Default: none, every connection is direct. */
   readonly env?: ProxyEnvironment;
+  /** How names are looked up. Default: as this host does. */
+  readonly resolve?: NameResolver;
 }
 
 /** One request to one URL. Redirects are answers like any other. */
@@ -71,10 +74,12 @@ export interface Transport {
 export function createTransport(options: TransportOptions = {}): Transport {
   const proxyFor = readProxies({ ...options.env });
   const witness = createNameWitness();
-  const lookup = createNameLookup(witness);
+  const lookup = createNameLookup(witness, options.resolve ?? systemResolver);
   const pool = createConnectionPool();
   const sockets = new Set<net.Socket>();
   const closing = new AbortController();
+  // As many listeners as there are connections being opened; Node takes more than ten for a leak.
+  setMaxListeners(0, closing.signal);
 
   const watch: SocketWatch = (socket) => {
     sockets.add(socket);
@@ -176,10 +181,15 @@ export function createTransport(options: TransportOptions = {}): Transport {
             ? { ...request.headers, 'proxy-authorization': proxy.authorization }
             : request.headers,
         ...(request.body === undefined ? {} : { body: request.body }),
+        lostBeforeMs,
         explain: failure,
       },
       signal,
     );
+    if (forwarded && answer.status === 407) {
+      answer.body.cancel(new TunnelError(407));
+      throw failure(new TunnelError(407), { reused, bytes: 0, lateMs: 0 });
+    }
     return { ...answer, reused, zone: connection.zone };
   }
 
