@@ -88,7 +88,7 @@ export function createEventBus(): EventBus {
     on: (name, listener) => register(name, listener, 'each'),
     once: (name, listener) => register(name, listener, 'once'),
     off: (name, listener) => {
-      for (const registration of [...registrations]) {
+      for (const registration of registrations) {
         if (registration.name === name && registration.listener === listener) registration.remove();
       }
     },

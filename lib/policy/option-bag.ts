@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
+import { redactText } from '../vocabulary/redact.js';
 
 /** Bounds of a number; both ends belong to it. */
 export interface NumberRange {
@@ -34,14 +35,14 @@ export interface OptionBag {
 export function openOptionBag(path: string, value: unknown, keys: readonly string[]): OptionBag {
   const pathOf = (key: string): string => (path === '' ? key : `${path}.${key}`);
   if (value !== undefined && (typeof value !== 'object' || value === null || Array.isArray(value))) {
-    throw new InvalidOptionError(path === '' ? 'options' : path, `must be an object, got ${show(value)}`);
+    throw new InvalidOptionError(path === '' ? 'options' : path, `must be an object, got ${show(value, path)}`);
   }
   const values = (value ?? {}) as Readonly<Record<string, unknown>>;
   for (const key of Object.keys(values)) {
     if (!keys.includes(key)) {
       throw new InvalidOptionError(
         pathOf(key),
-        `is unknown (value ${secretKeys.test(key) ? 'not shown' : show(values[key])}); known here: ${keys.join(', ')}`,
+        `is unknown (value ${show(values[key], pathOf(key))}); known here: ${keys.join(', ')}`,
       );
     }
   }
@@ -49,7 +50,7 @@ export function openOptionBag(path: string, value: unknown, keys: readonly strin
   function typed<T>(key: string, what: string, is: (found: unknown) => found is T): T | undefined {
     const found = values[key];
     if (found === undefined) return undefined;
-    if (!is(found)) throw new InvalidOptionError(pathOf(key), `must be ${what}, got ${show(found)}`);
+    if (!is(found)) throw new InvalidOptionError(pathOf(key), `must be ${what}, got ${show(found, pathOf(key))}`);
     return found;
   }
 
@@ -90,16 +91,19 @@ export function openOptionBag(path: string, value: unknown, keys: readonly strin
   };
 }
 
-const secretKeys = /pass|secret|token|credential|key|cert/i;
+/** Keys, anywhere in a path, whose values may let somebody in, however they are misspelt around it. */
+const secretKeys = /pass|pwd|secret|token|credential|auth|(?:^|[.\]])(?:key|cert|ca)$|key$/i;
 
-/** Shows a value in a message: short, and nothing that may be a secret. */
-function show(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > 80 ? `${JSON.stringify(value.slice(0, 80))}…` : JSON.stringify(value);
+/** Shows the value found at `path` in a message: short, and nothing that may be a secret. */
+function show(value: unknown, path: string): string {
   if (typeof value === 'function') return 'a function';
-  if (typeof value === 'bigint' || typeof value === 'symbol') return String(value);
-  if (typeof value !== 'object' || value === null) return String(value);
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  const keys = Object.keys(value).map((key) => (secretKeys.test(key) ? '…' : key));
-  return `an object with ${keys.length === 0 ? 'no keys' : keys.slice(0, 8).join(', ')}`;
+  if (typeof value === 'object' && value !== null) {
+    const keys = Object.keys(value).slice(0, 8);
+    return `an object with ${keys.length === 0 ? 'no keys' : keys.map((key) => redactText(key)).join(', ')}`;
+  }
+  if (secretKeys.test(path) && value !== undefined && value !== null) return `a ${typeof value} that is not shown`;
+  if (typeof value !== 'string') return String(value);
+  const shown = redactText(value);
+  return shown.length > 80 ? `${JSON.stringify(shown.slice(0, 80))}…` : JSON.stringify(shown);
 }

@@ -23,7 +23,7 @@ export interface Throughput {
 export function createThroughput(windowMs: number): Throughput {
   const slotMs = windowMs / slots;
   // One more than the window needs: the slot that is being filled is only partly over.
-  const ring: number[] = new Array<number>(slots + 1).fill(0);
+  const ring: number[] = Array.from({ length: slots + 1 }, () => 0);
   let startedAtMs: number | null = null;
   let pausedAtMs: number | null = null;
   /** The slot that is being filled, counted from the first byte. */

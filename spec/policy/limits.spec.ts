@@ -90,68 +90,74 @@ describe('limits', () => {
     const table: readonly {
       readonly rule: string;
       readonly given: Timeouts;
-      readonly then: { readonly [Name in keyof Limits]?: Partial<Limits[Name]> };
+      readonly expected: { readonly [Name in keyof Limits]?: Partial<Limits[Name]> };
     }[] = [
       {
         rule: 'a request has no more time than all requests',
         given: { metadata: { totalMs: 3_000 } },
-        then: { metadata: { requestMs: 3_000, totalMs: 3_000 } },
+        expected: { metadata: { requestMs: 3_000, totalMs: 3_000 } },
       },
       {
         rule: 'all requests have at least the time of one',
         given: { metadata: { requestMs: 20_000 } },
-        then: { metadata: { requestMs: 20_000, totalMs: 20_000 } },
+        expected: { metadata: { requestMs: 20_000, totalMs: 20_000 } },
       },
       {
         rule: 'all requests are without limit when one is',
         given: { metadata: { requestMs: Infinity } },
-        then: { metadata: { requestMs: Infinity, totalMs: Infinity } },
+        expected: { metadata: { requestMs: Infinity, totalMs: Infinity } },
       },
       {
         rule: 'one request keeps its limit when all have none',
         given: { metadata: { totalMs: Infinity } },
-        then: { metadata: { requestMs: 5_000, totalMs: Infinity } },
+        expected: { metadata: { requestMs: 5_000, totalMs: Infinity } },
       },
       {
         rule: 'no candidate has more time than the last one',
         given: { lastCandidate: { stallMs: 1_000, firstByteMs: 2_000 } },
-        then: { layers: { stallMs: 1_000, firstByteMs: 2_000 }, lastCandidate: { stallMs: 1_000, firstByteMs: 2_000 } },
+        expected: {
+          layers: { stallMs: 1_000, firstByteMs: 2_000 },
+          lastCandidate: { stallMs: 1_000, firstByteMs: 2_000 },
+        },
       },
       {
         rule: 'no blob has more time than all blobs',
         given: { layers: { totalMs: 3_000 } },
-        then: { layers: { stallMs: 3_000, firstByteMs: 3_000 }, lastCandidate: { stallMs: 3_000, firstByteMs: 3_000 } },
+        expected: {
+          layers: { stallMs: 3_000, firstByteMs: 3_000 },
+          lastCandidate: { stallMs: 3_000, firstByteMs: 3_000 },
+        },
       },
       {
         rule: 'the last candidate has no more time than all blobs',
         given: { layers: { totalMs: 20_000 } },
-        then: { layers: { stallMs: 4_000 }, lastCandidate: { stallMs: 20_000, firstByteMs: 20_000 } },
+        expected: { layers: { stallMs: 4_000 }, lastCandidate: { stallMs: 20_000, firstByteMs: 20_000 } },
       },
       {
         rule: 'the floor does not end a silence that the stall limit forgives',
         given: { layers: { stallMs: 20_000 } },
-        then: { layers: { stallMs: 20_000, windowMs: 20_000 } },
+        expected: { layers: { stallMs: 20_000, windowMs: 20_000 } },
       },
       {
         rule: 'nothing ends a silence when the stall limit is off',
         given: { layers: { stallMs: Infinity } },
-        then: { layers: { windowMs: Infinity }, lastCandidate: { stallMs: Infinity } },
+        expected: { layers: { windowMs: Infinity }, lastCandidate: { stallMs: Infinity } },
       },
       {
         rule: 'a floor that was given stays on when the stall limit is off',
         given: { layers: { stallMs: Infinity, minBytesPerSecond: 1_000_000 } },
-        then: { layers: { windowMs: 15_000, minBytesPerSecond: 1_000_000 } },
+        expected: { layers: { windowMs: 15_000, minBytesPerSecond: 1_000_000 } },
       },
       {
         rule: 'a stall is not forgiven for longer than a window that was given',
         given: { layers: { windowMs: 2_000 } },
-        then: { layers: { stallMs: 2_000, windowMs: 2_000 }, lastCandidate: { stallMs: 30_000 } },
+        expected: { layers: { stallMs: 2_000, windowMs: 2_000 }, lastCandidate: { stallMs: 30_000 } },
       },
     ];
-    for (const { rule, given, then } of table) {
+    for (const { rule, given, expected } of table) {
       it(rule, () => {
         const limits = resolve(given);
-        for (const [group, values] of Object.entries(then)) {
+        for (const [group, values] of Object.entries(expected)) {
           expect(limits[group as keyof Limits], group).to.include(values);
         }
       });
