@@ -91,9 +91,20 @@ export async function startRegistryDouble(options: RegistryDoubleOptions = {}): 
       return true;
     }
 
+    /** Answered 416 as everywhere, but a client that knows the size has no reason to ask. */
+    function noteUnsatisfiable({ servable, target, grant }: Arrival): void {
+      const { range, repository, open } = servable;
+      const digest =
+        grant !== null && typeof grant === 'object' ? grant.digest : 'digest' in target ? target.digest : null;
+      const blob = range === null || repository === null || digest === null ? null : content.blob(repository, digest);
+      if (range === null || blob === null || range.start < blob.sizeBytes) return;
+      violations.push({ rule: 'range', detail: `byte ${range.start} of ${blob.sizeBytes}`, request: open.logged });
+    }
+
     return async (arrival) => {
       const { servable, request, target } = arrival;
       if (await refused(arrival)) return;
+      noteUnsatisfiable(arrival);
       if (servable.place === 'storage') {
         await answerFromStorage(arrival, content);
         return;
