@@ -20,6 +20,7 @@ export interface ConnectionRequest {
 
 /** What had arrived when a connection failed. */
 export interface Arrived {
+  readonly headArrived: boolean;
   readonly reused: boolean;
   readonly bytes: number;
   readonly lateMs: number;
@@ -129,10 +130,17 @@ export function createConnection(
           settle();
           socket.destroy();
           if (intake === null) {
-            reject(request.explain(error, { reused, bytes: 0, lateMs: Math.round(lostMs() - lostBeforeMs) }));
+            reject(
+              request.explain(error, {
+                headArrived: false,
+                reused,
+                bytes: 0,
+                lateMs: Math.round(lostMs() - lostBeforeMs),
+              }),
+            );
           } else {
             const { bytes, lateMs } = intake.body;
-            intake.fail(request.explain(error, { reused, bytes, lateMs }));
+            intake.fail(request.explain(error, { headArrived: true, reused, bytes, lateMs }));
           }
         };
         const aborted = (): void => {

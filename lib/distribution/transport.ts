@@ -168,7 +168,12 @@ export function createTransport(options: TransportOptions = {}): Transport {
       reach.stage = 'exchange';
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      throw failure(error, { reused: false, bytes: 0, lateMs: Math.round(lostMs() - lostBeforeMs) });
+      throw failure(error, {
+        headArrived: false,
+        reused: false,
+        bytes: 0,
+        lateMs: Math.round(lostMs() - lostBeforeMs),
+      });
     }
     const forwarded = proxy !== null && url.protocol === 'http:';
     const reused = connection.requests > 0;
@@ -188,7 +193,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
     );
     if (forwarded && answer.status === 407) {
       answer.body.cancel(new TunnelError(407));
-      throw failure(new TunnelError(407), { reused, bytes: 0, lateMs: 0 });
+      throw failure(new TunnelError(407), { headArrived: true, reused, bytes: 0, lateMs: 0 });
     }
     return { ...answer, reused, zone: connection.zone };
   }
@@ -198,8 +203,8 @@ export function createTransport(options: TransportOptions = {}): Transport {
     const closed = [...sockets].map(
       (socket) =>
         new Promise<void>((resolve) => {
-          if (socket.closed) resolve();
-          else socket.once('close', () => resolve());
+          // Each leaves the set as it emits this, so none in the set has.
+          socket.once('close', () => resolve());
           socket.destroy();
         }),
     );

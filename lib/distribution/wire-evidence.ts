@@ -35,9 +35,6 @@ const connectionCodes: Readonly<Record<string, ConnectionCode>> = {
   UND_ERR_DESTROYED: 'closed',
   UND_ERR_CLOSED: 'closed',
   UND_ERR_ABORTED: 'closed',
-  // The connection ended in the middle of a body: undici says it in one of these ways, as the framing was.
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'closed',
-  HPE_INVALID_EOF_STATE: 'closed',
 };
 
 /** This process, or this host, has nothing left to open a socket with. */
@@ -56,12 +53,12 @@ export function evidenceOfWireError(error: unknown, seen: WireCircumstances): Ev
     return error.status === null ? { kind: 'proxy' } : { kind: 'proxy', status: error.status };
   }
   if (seen.stage === 'proxy') return { kind: 'proxy' };
-  if (isMalformed(error)) return { kind: 'content', code: 'malformed-response', from: seen.answerer };
+  if (isMalformed(error, seen.headArrived)) return { kind: 'content', code: 'malformed-response', from: seen.answerer };
   if (code === 'ENOTFOUND' || code === 'ENODATA') return { kind: 'dns', code: 'not-found', scope: seen.nameScope() };
   if (code.startsWith('EAI_') || (error as { syscall?: unknown } | null)?.syscall === 'getaddrinfo') {
     return { kind: 'dns', code: 'failed', scope: seen.nameScope() };
   }
-  const connection = connectionCodes[code];
+  const connection = isCutShort(error) ? 'closed' : connectionCodes[code];
   if (connection !== undefined) {
     const { reused, bytes, lateMs } = seen;
     return { kind: 'connection', code: connection, reused, bytes, lateMs };
@@ -76,9 +73,20 @@ function refused(answerer: Answerer): Evidence {
     : { kind: 'redirect', code: 'redirect-private' };
 }
 
-function isMalformed(error: unknown): boolean {
+/** The connection ended in the middle of a body: undici says it in one of two ways, as the framing was. */
+function isCutShort(error: unknown): boolean {
+  return (
+    error instanceof errors.ResponseContentLengthMismatchError ||
+    // It gives no code to this one.
+    (error instanceof errors.HTTPParserError && error.message.includes('Invalid EOF state'))
+  );
+}
+
+function isMalformed(error: unknown, headArrived: boolean): boolean {
   if (error instanceof MalformedAnswerError || error instanceof errors.HeadersOverflowError) return true;
-  if (error instanceof errors.HTTPParserError) return error.code !== 'HPE_INVALID_EOF_STATE';
+  // Before the head is through, undici takes whatever is wrong behind a Content-Length for a wrong length.
+  if (error instanceof errors.ResponseContentLengthMismatchError) return !headArrived;
+  if (error instanceof errors.HTTPParserError) return !isCutShort(error);
   // An answer nobody asked for, an upgrade, a "100 Continue": undici has one code for these and for a lost socket.
   return error instanceof errors.SocketError && /^bad (response|upgrade)$/.test(error.message);
 }

@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
+import { Worker } from 'node:worker_threads';
 import type { AddressInfo } from 'node:net';
 import type { TestCertificate } from './tls.js';
 
@@ -102,10 +103,53 @@ export function startVerbatimServer(bytes: string | Buffer, end: 'close' | 'rese
       answered = true;
       socket.write(bytes, () => {
         if (end === 'close') socket.end();
-        if (end === 'reset') setImmediate(() => socket.resetAndDestroy());
+        if (end === 'reset') setImmediate(() => resetSocket(socket));
       });
     });
   });
+}
+
+/** Ends a connection with a reset and nothing before it: `resetAndDestroy` sends an orderly end first, which may win. */
+export function resetSocket(socket: net.Socket): void {
+  const { _handle: handle } = socket as unknown as { readonly _handle: { reset(done: () => void): void } | null };
+  handle?.reset(() => undefined);
+  socket.destroy();
+}
+
+/** A loopback port whose queue is full: a further connection stays half open until its client gives up. */
+export async function startFullPort(): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+     const server = require('node:net').createServer();
+     server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+       parentPort.postMessage(server.address().port);
+       // Nobody accepts from here on.
+       setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+     });`,
+    { eval: true },
+  );
+  const port = await new Promise<number>((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+  const clients: net.Socket[] = [];
+  for (let connected = true; connected;) {
+    const client = net.connect({ port, host: '127.0.0.1' });
+    client.on('error', () => undefined);
+    clients.push(client);
+    connected = await new Promise<boolean>((resolve) => {
+      client.once('connect', () => resolve(true));
+      // A loopback connection that the kernel takes is there in well under a millisecond.
+      setTimeout(() => resolve(false), 250);
+    });
+  }
+  return {
+    port,
+    close: async () => {
+      for (const client of clients) client.destroy();
+      await worker.terminate();
+    },
+  };
 }
 
 async function listen(server: net.Server, place: ServerPlace, seen: readonly SeenRequest[]): Promise<TestServer> {
