@@ -29,7 +29,9 @@ async function filesOf(archive: Buffer): Promise<readonly (readonly [string, num
 
 describe('a seeded image', () => {
   it('has the same bytes on every machine', () => {
-    expect(seededImage({ layers: 2, bytes: 5_000 }).digest).to.equal('sha256:9ff8f6062e085ce7f7120c5b1f2b983a51f3a55d0798fb2d7eac848cb853dc8f');
+    expect(seededImage({ layers: 2, bytes: 5_000 }).digest).to.equal(
+      'sha256:9ff8f6062e085ce7f7120c5b1f2b983a51f3a55d0798fb2d7eac848cb853dc8f',
+    );
   });
 
   it('has as many layers of exactly as many bytes as asked for', () => {
