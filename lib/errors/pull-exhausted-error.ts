@@ -20,7 +20,7 @@ export class PullExhaustedError extends PullFailoverError {
   /** Every failed attempt, in the order tried. */
   readonly attempts: readonly Attempt[];
   /** When the first registry that asked to be left alone may be asked again, in milliseconds from now. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs?: number;
 
   constructor(details: PullExhaustedDetails) {
     // "They do not have it" will be as true in a minute; anything else may be over by then.

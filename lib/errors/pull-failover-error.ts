@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../vocabulary/error-code.js';
 
 /** Two installed copies of this package recognise each other's errors by it. */
-const brand: symbol = Symbol.for('pull-failover.error');
+const brand: unique symbol = Symbol.for('pull-failover.error');
 
 /** What the constructor of every error takes beside its message. */
 export interface ErrorDetails {
@@ -27,7 +27,8 @@ export class PullFailoverError extends Error {
 
 /** Tells whether a thrown value is a failure of this library, also of another installed copy of it. */
 export function isPullFailoverError(value: unknown): value is PullFailoverError {
-  return value instanceof Error && (value as unknown as Record<symbol, unknown>)[brand] === true;
+  // Not `instanceof Error`: Jest gives each test file an `Error` of its own.
+  return typeof value === 'object' && value !== null && brand in value && value[brand] === true;
 }
 
 /** The guard of one class: by brand and literal name, so that it holds across installed copies. */
