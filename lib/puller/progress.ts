@@ -5,12 +5,12 @@ import type { Digest } from '../vocabulary/digest.js';
 import type { Phase } from '../vocabulary/phase.js';
 import type { PullBytes } from '../vocabulary/report.js';
 
-/** Bytes of one manifest or blob. */
+/** Bytes of one manifest or blob, over all walks through the plan. */
 interface Account {
-  readonly size: number;
   fetched: number;
   kept: number;
   isHere: boolean;
+  /** Who served it last. */
   registry: string | null;
 }
 
@@ -20,8 +20,11 @@ const throttleMs = 100;
 /** Keeps the books of one pull: what there is to bring, what arrived, what was there already. */
 export class Progress {
   readonly #onProgress: (phase: Phase, bytes: PullBytes, layers: readonly LayerProgress[]) => void;
+  /** By digest, also of what arrived before it was known what the image consists of. */
   readonly #accounts = new Map<Digest, Account>();
-  readonly #blobs = new Set<Digest>();
+  /** What the image consists of. */
+  #sizes: ReadonlyMap<Digest, number> = new Map();
+  #blobs: readonly Digest[] = [];
   #fetched = 0;
   #kept = 0;
   #tagBytes = 0;
@@ -31,40 +34,43 @@ export class Progress {
     this.#onProgress = onProgress;
   }
 
-  /** It is known what the image consists of. */
+  /** It is known what the image consists of; what arrived before counts for it. */
   expect(tree: ImageTree): void {
-    this.#accounts.clear();
-    this.#blobs.clear();
-    for (const { digest, bytes } of tree.documents) this.#open(digest, bytes.length, true);
-    const root = this.#accounts.get(tree.root.digest);
-    if (root !== undefined) root.fetched = Math.min(this.#tagBytes, root.size);
-    for (const { digest, size } of [tree.config, ...tree.layers]) {
-      this.#open(digest, size, false);
-      this.#blobs.add(digest);
-    }
+    const blobs = [tree.config, ...tree.layers];
+    this.#sizes = new Map([
+      ...tree.documents.map(({ digest, bytes }) => [digest, bytes.length] as const),
+      ...blobs.map(({ digest, size }) => [digest, size] as const),
+    ]);
+    this.#blobs = [...new Set(blobs.map(({ digest }) => digest))];
+    for (const { digest } of tree.documents) this.#account(digest).isHere = true;
+    // Asked for by its tag, it arrived under no digest.
+    this.#account(tree.root.digest).fetched += this.#tagBytes;
+    this.#tagBytes = 0;
   }
 
   arrived(phase: Phase, registry: string, digest: Digest | null, bytes: number): void {
     this.#fetched += bytes;
-    if (digest === null) this.#tagBytes = bytes;
-    const account = digest === null ? undefined : this.#accounts.get(digest);
-    if (account !== undefined) {
+    if (digest === null) {
+      this.#tagBytes = bytes;
+    } else {
+      const account = this.#account(digest);
       account.fetched += bytes;
       account.registry = registry;
     }
     if (monotonicMs() - this.#toldAtMs >= throttleMs) this.tell(phase);
   }
 
+  /** This pull goes on with so many bytes of a blob; what it fetched itself, before it was parked, is not kept by another. */
   kept(digest: Digest, bytes: number): void {
-    this.#kept += bytes;
-    const account = this.#accounts.get(digest);
-    if (account !== undefined) account.kept = bytes;
+    const account = this.#account(digest);
+    const fromEarlier = Math.max(account.kept, bytes - account.fetched);
+    this.#kept += fromEarlier - account.kept;
+    account.kept = fromEarlier;
   }
 
   /** A blob is in the engine, whoever brought it. */
   isHere(digest: Digest): void {
-    const account = this.#accounts.get(digest);
-    if (account !== undefined) account.isHere = true;
+    this.#account(digest).isHere = true;
   }
 
   tell(phase: Phase): void {
@@ -75,7 +81,8 @@ export class Progress {
   bytes(): PullBytes {
     let total = 0;
     let local = 0;
-    for (const { size, fetched, kept, isHere } of this.#accounts.values()) {
+    for (const [digest, size] of this.#sizes) {
+      const { fetched, kept, isHere } = this.#account(digest);
       total += size;
       if (isHere) local += Math.max(0, size - fetched - kept);
     }
@@ -83,16 +90,18 @@ export class Progress {
   }
 
   layers(): readonly LayerProgress[] {
-    return [...this.#blobs].flatMap((digest) => {
-      const account = this.#accounts.get(digest);
-      if (account === undefined) return [];
-      const { size, fetched, kept, isHere, registry } = account;
-      const doneBytes = isHere ? size : Math.min(size, fetched + kept);
-      return [{ digest, totalBytes: size, doneBytes, registry }];
+    return this.#blobs.map((digest) => {
+      const { fetched, kept, isHere, registry } = this.#account(digest);
+      const totalBytes = this.#sizes.get(digest) ?? 0;
+      return { digest, totalBytes, doneBytes: isHere ? totalBytes : Math.min(totalBytes, fetched + kept), registry };
     });
   }
 
-  #open(digest: Digest, size: number, isHere: boolean): void {
-    this.#accounts.set(digest, { size, fetched: 0, kept: 0, isHere, registry: null });
+  #account(digest: Digest): Account {
+    const known = this.#accounts.get(digest);
+    if (known !== undefined) return known;
+    const account: Account = { fetched: 0, kept: 0, isHere: false, registry: null };
+    this.#accounts.set(digest, account);
+    return account;
   }
 }
