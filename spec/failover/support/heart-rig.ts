@@ -1,0 +1,231 @@
+import { setMaxListeners } from 'node:events';
+import { createRegistryClient } from '../../../lib/distribution/client.js';
+import { createTransport, type Transport } from '../../../lib/distribution/transport.js';
+import type { Candidate, HeartContext, HeartObserver } from '../../../lib/failover/context.js';
+import { HedgeGate, type HedgeSettings } from '../../../lib/failover/hedge.js';
+import { Sources } from '../../../lib/failover/sources.js';
+import { resolveLimits, type Timeouts } from '../../../lib/policy/limits.js';
+import { anonymous } from '../../../lib/registries/credential-source.js';
+import { parseRegistry, type RegistryOptions } from '../../../lib/registries/registry.js';
+import {
+  type Fault,
+  fastTimeouts,
+  type RegistryDouble,
+  type RegistryDoubleOptions,
+  seededImage,
+  startRegistryDouble,
+  type TestImage,
+} from '../../../lib/testing/index.js';
+import { until } from './until.js';
+
+/** Everything the heart told, each with what it was told of. */
+export type Told = {
+  readonly [Name in keyof HeartObserver]: {
+    readonly what: Name;
+    readonly of: Parameters<HeartObserver[Name]>;
+  };
+}[keyof HeartObserver];
+
+/** An observer that writes everything down. */
+export interface Notebook {
+  readonly observer: HeartObserver;
+  readonly told: readonly Told[];
+  of<Name extends keyof HeartObserver>(name: Name): readonly Parameters<HeartObserver[Name]>[];
+}
+
+export function openNotebook(): Notebook {
+  const told: Told[] = [];
+  const note =
+    <Name extends keyof HeartObserver>(what: Name) =>
+    (...of: Parameters<HeartObserver[Name]>): void => {
+      told.push({ what, of } as unknown as Told);
+    };
+  return {
+    told,
+    of: <Name extends keyof HeartObserver>(name: Name) =>
+      told.filter(({ what }) => what === name).map(({ of }) => of as Parameters<HeartObserver[Name]>),
+    observer: {
+      attemptFailed: note('attemptFailed'),
+      failedOver: note('failedOver'),
+      bytesArrived: note('bytesArrived'),
+      bytesKept: note('bytesKept'),
+      ill: note('ill'),
+      limited: note('limited'),
+      waiting: note('waiting'),
+      waited: note('waited'),
+      replicaMissing: note('replicaMissing'),
+      replicaDiverged: note('replicaDiverged'),
+      replicaRepackaged: note('replicaRepackaged'),
+      tagResolvedByReplica: note('tagResolvedByReplica'),
+    },
+  };
+}
+
+/** The names under which the registries of a rig are spoken of. */
+export type Name = 'A' | 'B' | 'C' | 'D';
+const names: readonly Name[] = ['A', 'B', 'C', 'D'];
+
+/** One registry of a rig. */
+export type RigRegistry = Omit<RegistryDoubleOptions, 'images'> & {
+  /** Default: the rig's image. */
+  readonly image?: TestImage | null;
+  readonly images?: Readonly<Record<string, TestImage>>;
+  readonly resolves?: boolean;
+  readonly options?: Omit<RegistryOptions, 'prefix' | 'resolves'>;
+};
+
+export interface HeartRigOptions {
+  /** In the order of the plan; an array of faults is a registry with these. */
+  readonly registries: readonly (RigRegistry | readonly Fault[])[];
+  /** What all of them hold as `team/app:1` unless they say otherwise. */
+  readonly image?: TestImage;
+  /** Default: `fastTimeouts`. */
+  readonly timeouts?: Timeouts;
+  /** Default: never. */
+  readonly hedge?: HedgeSettings;
+  readonly maxRetryAfterMs?: number;
+}
+
+/** The heart of one puller, before registries that fail. */
+export interface HeartRig {
+  readonly image: TestImage;
+  readonly doubles: readonly RegistryDouble[];
+  readonly candidates: readonly Candidate[];
+  readonly transport: Transport;
+  readonly hedge: HedgeGate;
+  /** A pull of its own: its own view of the registries, its own signal. */
+  openPull(): HeartPull;
+  /** `A` for the first registry's prefix, and so on. */
+  nameOf(registry: string): Name;
+  double(name: Name): RegistryDouble;
+  /** Ends what outlives a pull. */
+  end(): void;
+}
+
+/** One pull of a rig. */
+export interface HeartPull extends Notebook {
+  readonly context: HeartContext;
+  readonly sources: Sources;
+  readonly abort: (reason: unknown) => void;
+  /** `A registry-storage/stalled ill` for each attempt, in the order tried. */
+  readonly attempts: readonly string[];
+  /** Who turned out ill: `A layers`. */
+  readonly ill: readonly string[];
+}
+
+interface Opened {
+  readonly transport: Transport;
+  readonly doubles: readonly RegistryDouble[];
+  readonly ending: AbortController;
+}
+const opened: Opened[] = [];
+let pulls = 0;
+
+export const smallImage: TestImage = seededImage({ bytes: 100_000, seed: 'heart' });
+
+export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> {
+  const image = options.image ?? smallImage;
+  const registries = options.registries.map((registry): RigRegistry =>
+    isFaults(registry) ? { faults: registry } : registry,
+  );
+  const doubles = await Promise.all(
+    registries.map(({ image: own = image, images, resolves: _, options: __, ...double }) =>
+      startRegistryDouble({
+        ...double,
+        images: images ?? (own === null ? {} : { 'team/app:1': own }),
+      }),
+    ),
+  );
+  const transport = createTransport();
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
+  opened.push({ transport, doubles, ending });
+  const authority = registries.findIndex(({ resolves }) => resolves !== false);
+  const candidates = doubles.map((double, index): Candidate => {
+    const { resolves = true, options: registryOptions = {} } = registries[index] ?? {};
+    const prefix = double.host;
+    const registry = parseRegistry({ prefix, ...registryOptions }, 'registries[0]', {
+      dockerConfig: { credentials: () => anonymous },
+    });
+    return {
+      registry: registry.prefix,
+      repository: 'team/app',
+      resolves,
+      isAuthority: index === authority,
+      client: createRegistryClient(registry, transport),
+    };
+  });
+  const hedge = new HedgeGate(options.hedge ?? { metadataMs: Infinity, budget: 0 });
+  const limits = resolveLimits([{ path: 'timeouts', timeouts: options.timeouts ?? fastTimeouts }]);
+  const nameOf = (registry: string): Name => {
+    const name = names[candidates.findIndex((candidate) => candidate.registry === registry)];
+    if (name === undefined) throw new Error(`${registry} is not of this rig`);
+    return name;
+  };
+  return {
+    image,
+    doubles,
+    candidates,
+    transport,
+    hedge,
+    nameOf,
+    double: (name) => {
+      const double = doubles[names.indexOf(name)];
+      if (double === undefined) throw new Error(`there is no ${name}`);
+      return double;
+    },
+    end: () => ending.abort(new Error('the rig was ended')),
+    openPull: () => {
+      const notebook = openNotebook();
+      const caller = new AbortController();
+      const sources = new Sources({ metadata: candidates, layers: candidates }, notebook.observer);
+      pulls += 1;
+      return {
+        ...notebook,
+        sources,
+        abort: (reason) => caller.abort(reason),
+        context: {
+          pullId: `pull-${pulls}`,
+          image: 'registry.example/team/app:1',
+          signal: caller.signal,
+          outliving: ending.signal,
+          limits,
+          maxRetryAfterMs: options.maxRetryAfterMs ?? 10_000,
+          sources,
+          hedge,
+          observer: notebook.observer,
+        },
+        get attempts() {
+          return sources.attempts.map(
+            ({ registry, reason, verdict }) => `${nameOf(registry)} ${reason.cause}/${reason.code} ${verdict}`,
+          );
+        },
+        get ill() {
+          return notebook.of('ill').map(([registry, phase]) => `${nameOf(registry)} ${phase}`);
+        },
+      };
+    },
+  };
+}
+
+/** Closes everything opened since the last call; throws when anything stayed open. */
+export async function closeHeartRigs(): Promise<void> {
+  for (const { transport, doubles, ending } of opened.splice(0)) {
+    ending.abort(new Error('the spec is over'));
+    await transport.close();
+    if (transport.openSockets !== 0) throw new Error(`${transport.openSockets} sockets were left open`);
+    await Promise.all(doubles.map((double) => double.close()));
+  }
+}
+
+/** Waits until no request of these registries is being answered: whatever the heart has left has ended there too. */
+export async function untilQuiet(doubles: readonly RegistryDouble[]): Promise<void> {
+  await until(
+    () => doubles.every(({ requests }) => requests.every(({ outcome }) => outcome !== 'open')),
+    'every request has ended',
+  );
+}
+
+function isFaults(registry: RigRegistry | readonly Fault[]): registry is readonly Fault[] {
+  return Array.isArray(registry);
+}
