@@ -26,75 +26,101 @@ export class IndexDocumentError extends Error {
   override readonly name = 'IndexDocumentError';
 }
 
-/**
- * The images the index names, in its order. Entries of other tools count; what is not a descriptor is passed over.
- *
- * @throws IndexDocumentError
- */
-export function readImages(text: string): readonly NamedImage[] {
-  return entriesOf(text).flatMap((entry) => {
-    const descriptor = descriptorOf(entry);
-    const name = nameOf(entry.value);
-    return descriptor === null || name === null ? [] : [{ name, descriptor }];
-  });
-}
-
-/**
- * The image of this name: by ref.name first, as that is what we write, else by containerd's name.
- *
- * @throws IndexDocumentError
- */
-export function findImageIn(text: string, name: string): Descriptor | null {
-  const entries = entriesOf(text);
-  const entry =
-    entries.find(({ value }) => annotation(value, refNameKey) === name) ??
-    entries.find(({ value }) => annotation(value, containerdNameKey) === name);
-  return entry === undefined ? null : descriptorOf(entry);
-}
-
-/**
- * The text of the index in which the name points to this descriptor and nothing else has changed by a byte;
- * the same text when it pointed there before.
- *
- * @throws IndexDocumentError
- */
-export function pointName(text: string, name: string, descriptor: Descriptor): string {
-  const entries = entriesOf(text);
-  const entry = JSON.stringify(entryOf(name, descriptor));
-  const same = entries.filter(({ value }) => annotation(value, refNameKey) === name);
-  const [first] = same;
-  if (same.length === 1 && first !== undefined && JSON.stringify(first.value) === entry) return text;
-  const kept = entries.filter((one) => one === first || !same.includes(one));
-  const parts = kept.map((one) => (one === first ? entry : one.text));
-  if (first === undefined) parts.push(entry);
-  const array = `[${parts.length > 1 ? `\n${parts.join(',\n')}\n` : parts.join('')}]`;
-  const span = findMember(text, 'manifests');
-  if (span !== null) return text.slice(0, span.start) + array + text.slice(span.end);
-  const brace = text.lastIndexOf('}');
-  const comma = Object.keys(parseObject(text)).length > 0 ? ',' : '';
-  return `${text.slice(0, brace)}${comma}"manifests":${array}${text.slice(brace)}`;
-}
-
-interface Entry {
-  /** As it stands in the document. */
+/** An index as it was read, or as it is after changes; itself it never changes. */
+export interface IndexDocument {
   readonly text: string;
-  readonly value: unknown;
+  /** What it names, in its order. Entries of other tools count; what is not a descriptor is passed over. */
+  images(): readonly NamedImage[];
+  /** The image of this name: by ref.name first, as that is what we write, else by containerd's name. */
+  find(name: string): Descriptor | null;
+  /**
+   * The index in which the name points to this descriptor, and nothing else has changed by a byte;
+   * the same one when it pointed there before.
+   */
+  point(name: string, descriptor: Descriptor): IndexDocument;
 }
 
-function entriesOf(text: string): readonly Entry[] {
-  const { schemaVersion, mediaType, manifests } = parseObject(text);
+/** @throws IndexDocumentError */
+export function parseIndex(text: string): IndexDocument {
+  const document = parseObject(text);
+  const { schemaVersion, mediaType, manifests } = document;
   if (schemaVersion !== 2) throw new IndexDocumentError(`has schemaVersion ${JSON.stringify(schemaVersion)}, not 2`);
   if (mediaType !== undefined && mediaType !== ociIndex) {
     throw new IndexDocumentError(`has the media type ${JSON.stringify(mediaType)}, which is not that of an index`);
   }
   // Tools written in Go print an empty list as null.
-  if (manifests === undefined || manifests === null) return [];
-  if (!Array.isArray(manifests)) throw new IndexDocumentError('has manifests that are not a list');
-  const spans = findArray(text, 'manifests')?.elements ?? [];
-  return spans.map(({ start, end }) => {
-    const entry = text.slice(start, end);
-    return { text: entry, value: JSON.parse(entry) as unknown };
-  });
+  if (manifests !== undefined && manifests !== null && !Array.isArray(manifests)) {
+    throw new IndexDocumentError('has manifests that are not a list');
+  }
+  const entries = (findArray(text, 'manifests')?.elements ?? []).map(({ start, end }) =>
+    entryIn(text.slice(start, end)),
+  );
+  const span = findMember(text, 'manifests');
+  if (span !== null) return documentOf(text.slice(0, span.start), entries, text.slice(span.end), text);
+  const brace = text.lastIndexOf('}');
+  const comma = Object.keys(document).length > 0 ? ',' : '';
+  return documentOf(`${text.slice(0, brace)}${comma}"manifests":`, entries, text.slice(brace), text);
+}
+
+/** One element of the list, as it stands there. */
+interface Entry {
+  readonly text: string;
+  readonly value: unknown;
+  readonly refName: string | null;
+  readonly containerdName: string | null;
+}
+
+function entryIn(text: string): Entry {
+  const value = JSON.parse(text) as unknown;
+  return {
+    text,
+    value,
+    refName: annotation(value, refNameKey),
+    containerdName: annotation(value, containerdNameKey),
+  };
+}
+
+/** @param unchanged the text, when it is not to be put together from its parts */
+function documentOf(before: string, entries: readonly Entry[], after: string, unchanged?: string): IndexDocument {
+  let text = unchanged;
+  const document: IndexDocument = {
+    get text() {
+      text ??= `${before}${listOf(entries)}${after}`;
+      return text;
+    },
+    images: () =>
+      entries.flatMap((entry) => {
+        const descriptor = descriptorOf(entry);
+        // A full name of containerd's says more than the mere tag that other tools write as ref.name.
+        const name = entry.containerdName ?? entry.refName;
+        return descriptor === null || name === null ? [] : [{ name, descriptor }];
+      }),
+    find: (name) => {
+      const entry =
+        entries.find(({ refName }) => refName === name) ??
+        entries.find(({ containerdName }) => containerdName === name);
+      return entry === undefined ? null : descriptorOf(entry);
+    },
+    point: (name, descriptor) => {
+      const entry = entryIn(JSON.stringify(entryOf(name, descriptor)));
+      const same = entries.filter(({ refName }) => refName === name);
+      const [first] = same;
+      if (first === undefined) return documentOf(before, [...entries, entry], after);
+      if (same.length === 1 && JSON.stringify(first.value) === entry.text) return document;
+      const staying = entries.filter((one) => one === first || one.refName !== name);
+      return documentOf(
+        before,
+        staying.map((one) => (one === first ? entry : one)),
+        after,
+      );
+    },
+  };
+  return document;
+}
+
+function listOf(entries: readonly Entry[]): string {
+  const texts = entries.map(({ text }) => text);
+  return texts.length > 1 ? `[\n${texts.join(',\n')}\n]` : `[${texts.join('')}]`;
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {
@@ -116,11 +142,6 @@ function annotation(value: unknown, key: string): string | null {
   const annotations = isObject(value) ? value['annotations'] : null;
   const found = isObject(annotations) ? annotations[key] : null;
   return typeof found === 'string' ? found : null;
-}
-
-/** A full name of containerd's says more than the mere tag that other tools write as ref.name. */
-function nameOf(value: unknown): string | null {
-  return annotation(value, containerdNameKey) ?? annotation(value, refNameKey);
 }
 
 function entryOf(name: string, descriptor: Descriptor): Readonly<Record<string, unknown>> {

@@ -1,19 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { renameSync } from 'node:fs';
-import { readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { renameSync, type BigIntStats } from 'node:fs';
+import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { epochMs } from '../clock/time.js';
 import { EngineError } from '../errors/engine-error.js';
 import type { Descriptor } from '../image/descriptor.js';
 import { syncDirectory, writeDurably } from './durable-file.js';
 import { fileErrorCode, unlessMissing } from './file-error.js';
-import {
-  emptyIndex,
-  findImageIn,
-  IndexDocumentError,
-  pointName,
-  readImages,
-  type NamedImage,
-} from './index-document.js';
+import { emptyIndex, IndexDocumentError, parseIndex, type IndexDocument, type NamedImage } from './index-document.js';
+import { shareRuns } from './shared-run.js';
 import { takeIndexLock, type HeldLock } from './index-lock.js';
 
 /** The `index.json` of one layout: read whole or not at all, changed by one writer at a time, over all processes. */
@@ -38,7 +33,7 @@ export interface LayoutIndexOptions {
 }
 
 interface Change {
-  readonly apply: (text: string) => string;
+  readonly apply: (index: IndexDocument) => IndexDocument;
   done(): void;
   failed(error: unknown): void;
 }
@@ -48,30 +43,59 @@ const maxTries = 5;
 
 const temporaryPrefix = 'index-';
 
+/**
+ * A file changed within one tick of the file system's clock can look like the one before: what is that young is read
+ * again. Ticks are some milliseconds, seconds on few file systems.
+ */
+const settledAfterMs = 2_500;
+
+/** What tells one state of the file from another; null when it is too young for that. */
+function stampOf({ ino, size, mtimeMs, mtimeNs, ctimeNs }: BigIntStats): string | null {
+  if (epochMs() - Number(mtimeMs) < settledAfterMs) return null;
+  return [ino, size, mtimeNs, ctimeNs].join(' ');
+}
+
 export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
   const { engine, directory, workDirectory, takeLock = takeIndexLock } = options;
   const path = join(directory, 'index.json');
+  let latest: { readonly stamp: string | null; readonly index: IndexDocument } | null = null;
   let waiting: Change[] = [];
   let writing: Promise<void> | null = null;
 
-  async function readText(): Promise<string | null> {
-    return unlessMissing(readFile(path, 'utf8'));
-  }
-
-  function onText<T>(read: () => T): T {
+  /** Null where there is none. Never an older one than there is now: it is what the next one is made from. */
+  async function readNow(): Promise<IndexDocument | null> {
+    const handle = await unlessMissing(open(path, 'r'));
+    if (handle === null) return null;
     try {
-      return read();
-    } catch (error) {
-      if (error instanceof IndexDocumentError) throw broken(error);
-      throw error;
+      const stamp = stampOf(await handle.stat({ bigint: true }));
+      const text = await handle.readFile('utf8');
+      latest = { stamp, index: text === latest?.index.text ? latest.index : parse(text) };
+      return latest.index;
+    } finally {
+      await handle.close();
     }
   }
 
-  function broken(error: IndexDocumentError): EngineError {
-    return new EngineError(engine, `${path} ${error.message}; nothing was changed`, error);
+  const readTogether = shareRuns(readNow);
+
+  /** The same, without reading what has not changed: a thousand pulls look into a layout of a thousand images. */
+  async function read(): Promise<IndexDocument | null> {
+    if (latest === null || latest.stamp === null) return readTogether();
+    const found = await unlessMissing(stat(path, { bigint: true }));
+    if (found === null) return null;
+    return stampOf(found) === latest.stamp ? latest.index : readTogether();
   }
 
-  function change(apply: (text: string) => string): Promise<void> {
+  function parse(text: string): IndexDocument {
+    try {
+      return parseIndex(text);
+    } catch (error) {
+      if (!(error instanceof IndexDocumentError)) throw error;
+      throw new EngineError(engine, `${path} ${error.message}; nothing was changed`, error);
+    }
+  }
+
+  function change(apply: Change['apply']): Promise<void> {
     return new Promise((done, failed) => {
       waiting.push({ apply, done, failed });
       writing ??= writeAll().finally(() => {
@@ -101,9 +125,9 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
         throw new EngineError(engine, `other processes kept ${path} locked for a minute`, error);
       });
       try {
-        const before = await readText();
-        const after = onText(() => changes.reduce((text, { apply }) => apply(text), before ?? emptyIndex));
-        if (after === before || (await replace(after, lock.isOurs))) return;
+        const before = await readNow();
+        const after = changes.reduce((index, { apply }) => apply(index), before ?? parseIndex(emptyIndex));
+        if (after === before || (await replace(after.text, lock.isOurs))) return;
       } finally {
         await lock.release();
       }
@@ -143,22 +167,17 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
   }
 
   return {
-    find: async (name) => {
-      const text = await readText();
-      return text === null ? null : onText(() => findImageIn(text, name));
-    },
-    list: async () => {
-      const text = await readText();
-      return text === null ? [] : onText(() => readImages(text));
-    },
+    find: async (name) => (await read())?.find(name) ?? null,
+    list: async () => (await read())?.images() ?? [],
     point: async (name, descriptor) => {
       // Most pulls find their name where it belongs: a thousand of them must not queue for a lock.
-      const text = await readText();
-      if (text !== null && onText(() => pointName(text, name, descriptor)) === text) return;
-      await change((current) => pointName(current, name, descriptor));
+      const index = await read();
+      if (index === null || index.point(name, descriptor) !== index) {
+        await change((current) => current.point(name, descriptor));
+      }
     },
     create: async () => {
-      if ((await unlessMissing(stat(path))) === null) await change((text) => text);
+      if ((await unlessMissing(stat(path))) === null) await change((index) => index);
     },
     settled: async () => {
       while (writing !== null) await writing;

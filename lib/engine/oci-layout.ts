@@ -15,6 +15,7 @@ import { createLayoutIndex } from './layout-index.js';
 import { isLayout, markLayout } from './layout-marker.js';
 import { createOpenSinks } from './open-sinks.js';
 import { createPartialStore } from './partial-store.js';
+import { shareRuns } from './shared-run.js';
 import { createTurns } from './turns.js';
 
 /** How a layout on disk is kept. */
@@ -35,7 +36,8 @@ export interface OciLayoutOptions {
  * after an interruption with the bytes it has.
  *
  * Nothing is created before something is written. What other tools put there stays as it is, byte by byte.
- * A directory that holds a broken layout, or one of another version, is refused with an `EngineError` by every call.
+ * A directory that holds a broken layout, or one of another version, is refused with an `EngineError` by every call
+ * that writes or asks for names.
  * Errors of the file system reach the caller as Node throws them.
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
@@ -88,7 +90,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   let closing: Promise<void> | null = null;
 
   /** Makes the layout where there is none, on every use: it may be removed while this process lives. */
-  async function prepare(): Promise<void> {
+  const prepare = shareRuns(async (): Promise<void> => {
     if (!(await isLayout(id, root))) await markLayout(root);
     await mkdir(work, { recursive: true });
     await index.create();
@@ -96,7 +98,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     // Before gigabytes are fetched for an index that will not take them.
     await index.list();
     indexChecked = true;
-  }
+  });
 
   /** Writes, unless the layout is closed; closing waits for the end. */
   async function writing<T>(write: () => Promise<T>): Promise<T> {
@@ -141,8 +143,8 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     id,
     kind: 'oci-layout',
     directory: root,
-    hasBlob: (blob) => reading(false, () => blobs.has(blob)),
-    readBlob: (digest, maxBytes) => reading<Uint8Array | null>(null, () => blobs.read(digest, maxBytes)),
+    hasBlob: (blob) => blobs.has(blob),
+    readBlob: (digest, maxBytes) => blobs.read(digest, maxBytes),
     streamBlob: (digest, from) => blobs.stream(digest, from),
     openBlob: (wanted, context) => writing(() => openBlob(wanted, context)),
     putBlob: (bytes, digest) =>

@@ -7,6 +7,7 @@ import { digestAlgorithm, digestHex } from '../image/digest.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { fileErrorCode, isOutOfRoom, unlessMissing } from './file-error.js';
 import { isOwner, ownerState, ownOwner } from './partial-owner.js';
+import { shareRuns } from './shared-run.js';
 
 /** A partial blob that only its holder writes. */
 export interface Partial {
@@ -67,9 +68,6 @@ interface Found {
 }
 
 export function createPartialStore(directory: string, limits: PartialLimits): PartialStore {
-  let sweeping: Promise<void> | null = null;
-  let sweepAgain = false;
-
   const newPath = (digest: Digest): string =>
     join(directory, `${stem(digest)}.${randomBytes(8).toString('hex')}.${ownOwner()}`);
 
@@ -154,13 +152,6 @@ export function createPartialStore(directory: string, limits: PartialLimits): Pa
     }
   }
 
-  async function sweepWhileAsked(): Promise<void> {
-    do {
-      sweepAgain = false;
-      await sweepOnce();
-    } while (sweepAgain);
-  }
-
   const store: PartialStore = {
     claim: async (digest, sizeBytes) => {
       const left = (await findAll(digest)).filter((one) => one.use !== 'in-use');
@@ -208,14 +199,8 @@ export function createPartialStore(directory: string, limits: PartialLimits): Pa
         return work();
       }
     },
-    // Hundreds of blobs are opened at once: one walk through the directory serves all who ask meanwhile.
-    sweep: () => {
-      sweepAgain = true;
-      sweeping ??= sweepWhileAsked().finally(() => {
-        sweeping = null;
-      });
-      return sweeping;
-    },
+    // Hundreds of blobs are let go at once: one walk through the directory serves all of them.
+    sweep: shareRuns(sweepOnce),
     touch: async (partial) => {
       const now = new Date(epochMs());
       await partial.handle.utimes(now, now);

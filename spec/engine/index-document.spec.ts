@@ -1,11 +1,15 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { emptyIndex, findImageIn, IndexDocumentError, pointName, readImages } from '../../lib/engine/index-document.js';
+import { emptyIndex, IndexDocumentError, parseIndex, type NamedImage } from '../../lib/engine/index-document.js';
 import type { Descriptor } from '../../lib/image/descriptor.js';
 import { seededBlob } from './support/content.js';
 
 const redis = 'quay.io/aptible/redis:3.0';
 const postgres = 'quay.io/aptible/postgresql:9.6';
+
+const pointName = (text: string, name: string, to: Descriptor): string => parseIndex(text).point(name, to).text;
+const readImages = (text: string): readonly NamedImage[] => parseIndex(text).images();
+const findImageIn = (text: string, name: string): Descriptor | null => parseIndex(text).find(name);
 
 function manifest(seed: number): Descriptor {
   const { digest, size } = seededBlob(seed, 100 + seed);
@@ -49,8 +53,10 @@ describe('The index of a layout', () => {
     ]);
   });
 
-  it('stays the same text when the name points there already', () => {
+  it('stays the same when the name points there already, however it is printed', () => {
     const text = pointName(emptyIndex, redis, manifest(1));
+    const pretty = parseIndex(JSON.stringify(JSON.parse(text), null, 2));
+    expect(pretty.point(redis, manifest(1))).to.equal(pretty);
     expect(pointName(text, redis, manifest(1))).to.equal(text);
   });
 
@@ -135,10 +141,13 @@ describe('The index of a layout', () => {
       fc.property(fc.array(fc.tuple(names, fc.integer({ min: 0, max: 5 }))), (changes) => {
         const expected = new Map<string, string>();
         let text = emptyIndex;
+        let index = parseIndex(emptyIndex);
         for (const [name, seed] of changes) {
           text = pointName(text, name, manifest(seed));
+          index = index.point(name, manifest(seed));
           expected.set(name, manifest(seed).digest);
         }
+        expect(index.text).to.equal(text);
         const found = new Map(readImages(text).map(({ name, descriptor }) => [name, descriptor.digest as string]));
         expect(found).to.deep.equal(expected);
       }),
