@@ -38,7 +38,11 @@ export interface ServerPlace {
   /** Default: `127.0.0.1`. */
   readonly host?: string;
   /** Speaks TLS with it. */
-  readonly tls?: TestCertificate & { readonly ca?: string; readonly requestCert?: boolean };
+  readonly tls?: TestCertificate & {
+    readonly ca?: string;
+    readonly requestCert?: boolean;
+    readonly maxVersion?: 'TLSv1.2';
+  };
 }
 
 /** Starts a real HTTP server that answers each request as told; a thrown error answers 599 with its message. */
