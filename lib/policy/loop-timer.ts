@@ -88,6 +88,7 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   let pausedAtMs: number | null = null;
   let timeout: NodeJS.Timeout | null = null;
   let poll: NodeJS.Immediate | null = null;
+  /** Since the limit fell due. */
   let restarted = false;
   let ended = false;
 
@@ -101,8 +102,12 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   function fallDue(): void {
     timeout = null;
     if (pausedAtMs !== null) return;
-    if (remainingMs() > 0) arm();
-    else confirm(confirmingPolls);
+    if (remainingMs() > 0) {
+      arm();
+    } else {
+      restarted = false;
+      confirm(confirmingPolls);
+    }
   }
 
   // The timers of a turn run before its poll: after a blocked loop a limit falls due while the bytes that keep it
@@ -111,7 +116,8 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
     poll = setImmediate(() => {
       poll = null;
       if (pausedAtMs !== null) return;
-      if (remainingMs() > 0) {
+      // Also when what was read in the poll blocked the loop for longer than the limit: it was progress.
+      if (restarted || remainingMs() > 0) {
         arm();
       } else if (polls > 1) {
         confirm(polls - 1);

@@ -35,14 +35,14 @@ export interface OptionBag {
 export function openOptionBag(path: string, value: unknown, keys: readonly string[]): OptionBag {
   const pathOf = (key: string): string => (path === '' ? key : `${path}.${key}`);
   if (value !== undefined && (typeof value !== 'object' || value === null || Array.isArray(value))) {
-    throw new InvalidOptionError(path === '' ? 'options' : path, `must be an object, got ${show(value, path)}`);
+    throw new InvalidOptionError(path === '' ? 'options' : path, `must be an object, got ${showValue(value, path)}`);
   }
   const values = (value ?? {}) as Readonly<Record<string, unknown>>;
   for (const key of Object.keys(values)) {
     if (!keys.includes(key)) {
       throw new InvalidOptionError(
         pathOf(key),
-        `is unknown (value ${show(values[key], pathOf(key))}); known here: ${keys.join(', ')}`,
+        `is unknown (value ${showValue(values[key], pathOf(key))}); known here: ${keys.join(', ')}`,
       );
     }
   }
@@ -50,7 +50,7 @@ export function openOptionBag(path: string, value: unknown, keys: readonly strin
   function typed<T>(key: string, what: string, is: (found: unknown) => found is T): T | undefined {
     const found = values[key];
     if (found === undefined) return undefined;
-    if (!is(found)) throw new InvalidOptionError(pathOf(key), `must be ${what}, got ${show(found, pathOf(key))}`);
+    if (!is(found)) throw new InvalidOptionError(pathOf(key), `must be ${what}, got ${showValue(found, pathOf(key))}`);
     return found;
   }
 
@@ -95,7 +95,7 @@ export function openOptionBag(path: string, value: unknown, keys: readonly strin
 const secretKeys = /pass|pwd|secret|token|credential|auth|(?:^|[.\]])(?:key|cert|ca)$|key$/i;
 
 /** Shows the value found at `path` in a message: short, and nothing that may be a secret. */
-function show(value: unknown, path: string): string {
+function showValue(value: unknown, path: string): string {
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) {

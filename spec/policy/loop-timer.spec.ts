@@ -301,12 +301,59 @@ describe('a loop timer on the real loop', () => {
     expect(tookMs).to.be.below(20_000);
   });
 
-  it('leaves neither timeout nor ticker behind', async () => {
+  it('does not expire while a reader blocks the loop with each chunk for longer than the limit', async () => {
+    let expired = false;
+    const timer = startLoopTimer(50, () => (expired = true));
+    timers.push(timer);
+    for (let round = 1; round <= 4; round += 1) {
+      const read = new Promise<void>((resolve) => {
+        client.once('data', () => {
+          timer.restart();
+          // What the next round reads is there before this turn is over.
+          toClient.write('x');
+          blockLoop(400);
+          resolve();
+        });
+      });
+      if (round === 1) toClient.write('x');
+      await read;
+    }
+    expect(expired).to.equal(false);
+  });
+
+  it('leaves no timeout behind, and watches the loop only while timers run', async () => {
+    // Mocha sets its own timeout once a test has returned its promise.
+    await new Promise((resolve) => setImmediate(resolve));
     const before = liveResources('Timeout');
-    const running = [expiry(60_000), expiry(Infinity), expiry(60_000)];
-    expect(liveResources('Timeout')).to.be.above(before);
-    for (const { timer } of running) timer.cancel();
-    expect(liveResources('Timeout')).to.equal(before);
+    const { setInterval: realSetInterval, clearInterval: realClearInterval } = globalThis;
+    const tickers = new Set<unknown>();
+    let opened = 0;
+    globalThis.setInterval = ((callback: () => void, ms: number) => {
+      const ticker = realSetInterval(callback, ms);
+      tickers.add(ticker);
+      opened += 1;
+      return ticker;
+    }) as typeof globalThis.setInterval;
+    globalThis.clearInterval = (ticker) => {
+      tickers.delete(ticker);
+      realClearInterval(ticker);
+    };
+    try {
+      const short = expiry(20);
+      const running = [expiry(60_000), expiry(Infinity), expiry(60_000)];
+      expect([opened, tickers.size]).to.deep.equal([1, 1]);
+      // The ticker alone must not keep a process alive: only the two that wait, and the short one, count.
+      expect(liveResources('Timeout')).to.equal(before + 3);
+      await short.expired;
+      for (const { timer } of running.slice(1)) timer.cancel();
+      expect(tickers.size).to.equal(1);
+      running[0]?.timer.cancel();
+      expect(tickers.size).to.equal(0);
+      expect(liveResources('Timeout')).to.equal(before);
+    } finally {
+      globalThis.setInterval = realSetInterval;
+      globalThis.clearInterval = realClearInterval;
+    }
   });
 });
 
