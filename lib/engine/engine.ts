@@ -25,10 +25,8 @@ export interface BlobStore {
   /** Whether the blob is there in its full size; its content was verified before it got its name. */
   hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
   /**
-   * Opens the place of one blob, with the bytes an earlier writer left. Null when the blob is there, also when
-   * another writer in this process committed it while this call waited for it.
-   *
-   * @throws the signal's reason when it aborts while waiting
+   * Opens a place for one blob, with bytes an earlier writer left and nobody else is going on from. Null when the blob
+   * is there. Never waits for another writer of the same blob, who may be slower or fail: the first to commit wins.
    */
   openBlob(blob: WantedBlob, context: BlobContext): Promise<BlobSink | null>;
   /**

@@ -16,7 +16,6 @@ import { isLayout, markLayout } from './layout-marker.js';
 import { createOpenSinks } from './open-sinks.js';
 import { createPartialStore } from './partial-store.js';
 import { shareRuns } from './shared-run.js';
-import { createTurns } from './turns.js';
 
 /** How a layout on disk is kept. */
 export interface OciLayoutOptions {
@@ -84,7 +83,6 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   const blobs = createLayoutBlobs(id, root, partials);
   const sinks = createOpenSinks(id, blobs, partials);
   const index = createLayoutIndex({ engine: id, directory: root, workDirectory: work });
-  const turns = createTurns();
   const underWay = new Set<Promise<unknown>>();
   let indexChecked = false;
   let closing: Promise<void> | null = null;
@@ -119,21 +117,11 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   async function openBlob(wanted: WantedBlob, { signal, pullId }: BlobContext): Promise<BlobSink | null> {
     signal.throwIfAborted();
     await partials.withRoom(littleBytes, prepare);
-    const giveBack = await turns.take(wanted.digest, signal);
-    try {
-      if (!(await blobs.has(wanted))) {
-        return await partials.withRoom(wanted.size, () => sinks.open(wanted, pullId, giveBack));
-      }
-    } catch (error) {
-      giveBack();
-      throw error;
-    }
-    giveBack();
-    return null;
+    if (await blobs.has(wanted)) return null;
+    return partials.withRoom(wanted.size, () => sinks.open(wanted, pullId));
   }
 
   async function close(): Promise<void> {
-    turns.close(new EngineError(id, 'the layout is closed'));
     await Promise.allSettled(underWay);
     await sinks.close();
     await index.settled();

@@ -8,8 +8,8 @@ import { touchEveryMs, type PartialStore } from './partial-store.js';
 
 /** The sinks of one layout that are being written to. */
 export interface OpenSinks {
-  /** @param onFinished called once, when the sink was committed or let go */
-  open(wanted: WantedBlob, pullId: string, onFinished: () => void): Promise<BlobSink>;
+  /** Opens a sink of its own for whoever asks: with the bytes that nobody else is going on from. */
+  open(wanted: WantedBlob, pullId: string): Promise<BlobSink>;
   /** Lets all of them go, and waits until nothing is under way. */
   close(): Promise<void>;
 }
@@ -39,7 +39,7 @@ export function createOpenSinks(engine: string, blobs: LayoutBlobs, partials: Pa
   }
 
   return {
-    open: async (wanted, pullId, onFinished) => {
+    open: async (wanted, pullId) => {
       const { digest, size } = wanted;
       const partial = await partials.claim(digest, size);
       const sink = createLayoutBlobSink(partial, {
@@ -62,7 +62,6 @@ export function createOpenSinks(engine: string, blobs: LayoutBlobs, partials: Pa
             clearInterval(heartbeat);
             heartbeat = null;
           }
-          onFinished();
         },
       });
       sinks.add(sink);
