@@ -1,6 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import { epochMs } from '../clock/time.js';
-import { createLog } from '../log/log.js';
+import { logListenerFailure } from './listener-failure.js';
 import type { PullEvent, PullEventOf, PullEventType } from './pull-event.js';
 
 /** The name of one event, or `'*'` for all of them. */
@@ -54,8 +54,6 @@ interface Registration {
   readonly listener: AnyListener;
   readonly remove: () => void;
 }
-
-const log = createLog('events');
 
 /** Opens the bus of one puller; `seq` begins with 1. */
 export function createEventBus(): EventBus {
@@ -128,24 +126,12 @@ export function createEventBus(): EventBus {
 }
 
 function callSafely(listener: (event: PullEvent) => unknown, event: PullEvent): void {
-  const failed = (error: unknown): void => {
-    const pullId = 'pullId' in event ? event.pullId : null;
-    log(pullId, 'a listener failed', { type: event.type, seq: event.seq, error: describe(error) });
-  };
+  const failed = (error: unknown): void => logListenerFailure(event, error);
   try {
     const result = listener(event);
     if (typeof result === 'object' && result !== null) void Promise.resolve(result).catch(failed);
   } catch (error) {
     failed(error);
-  }
-}
-
-/** What was thrown may be anything, also something whose own description throws. */
-function describe(error: unknown): string {
-  try {
-    return String(error);
-  } catch {
-    return 'not describable';
   }
 }
 
