@@ -37,15 +37,20 @@ export interface Judged {
 
 function failureOf(thrown: unknown, phase: Phase): Failure {
   if (thrown instanceof ExchangeError) return { evidence: thrown.evidence, phase: thrown.phase };
-  const host = evidenceOfHostError(thrown instanceof SinkError ? thrown.cause : thrown);
+  const host = evidenceOfHostError(thrown);
   if (host !== null) return { evidence: host, phase };
   return { evidence: { kind: 'unexpected', name: thrown instanceof Error ? thrown.name : typeof thrown }, phase };
 }
 
 /** What ends the pull when the verdict is `stop`. */
 export function stopError(judgement: Judgement, thrown: unknown): unknown {
-  if (judgement.reason.cause === 'host-disk' || judgement.reason.cause === 'host-process') {
-    return new HostFaultError(judgement.reason, thrown instanceof SinkError ? thrown.cause : thrown);
-  }
-  return thrown instanceof SinkError ? thrown.cause : thrown;
+  const { cause } = judgement.reason;
+  return cause === 'host-disk' || cause === 'host-process' ? new HostFaultError(judgement.reason, thrown) : thrown;
+}
+
+/** What ends the pull when the engine's side failed: a fault of this host where it is one, else the engine's own error. */
+export function sinkFailure({ cause }: SinkError, object: string): unknown {
+  const evidence = evidenceOfHostError(cause);
+  if (evidence === null) return cause;
+  return new HostFaultError(judge({ evidence, phase: 'layers' }, { registry: 'this host', object }).reason, cause);
 }

@@ -7,7 +7,7 @@ import type { RegistryPhase } from '../vocabulary/phase.js';
 import { Assembly, type WantedBlob } from './assembly.js';
 import type { Candidate, HeartContext } from './context.js';
 import { deliverBlob, LeftQueueError } from './deliver-blob.js';
-import { judgeThrown, stopError, type Judged } from './failure.js';
+import { judgeThrown, SinkError, sinkFailure, stopError, type Judged } from './failure.js';
 import { exhausted, waitForLimited } from './limited.js';
 
 /** Walks over all candidates in a row that brought not one new byte, before the blob is given up. */
@@ -27,19 +27,42 @@ const maxMismatches = 4;
  *
  * Memory: one chunk, and what the connection buffers. Nothing is read while the sink is busy.
  *
- * @throws PullExhaustedError, HostFaultError, or the signal's own reason
+ * @throws PullExhaustedError, HostFaultError, what the sink threw where that is no fault of this host, or the signal's
+ *   own reason
  */
 export async function fetchBlob(context: HeartContext, blob: WantedBlob, sink: BlobSink): Promise<void> {
   const assembly = new Assembly(blob, sink);
-  const kept = await assembly.prime(context.signal);
-  if (kept > 0) context.observer.bytesKept(blob.digest, kept);
+  await primeBlob(context, assembly);
   await completeBlob(context, assembly);
+}
+
+/** Takes over what an earlier pull had kept of a blob; throws as `fetchBlob` does. */
+export async function primeBlob(context: HeartContext, assembly: Assembly): Promise<void> {
+  try {
+    const kept = await assembly.prime(context.signal);
+    if (kept > 0) context.observer.bytesKept(assembly.digest, kept);
+  } catch (error) {
+    throw error instanceof SinkError ? sinkFailure(error, assembly.digest) : error;
+  }
 }
 
 /** Brings what an assembly lacks; see `fetchBlob`. */
 export async function completeBlob(context: HeartContext, assembly: Assembly): Promise<void> {
-  await new BlobFetch(context, assembly).run();
+  try {
+    await new BlobFetch(context, assembly).run();
+  } catch (error) {
+    throw error instanceof SinkError ? sinkFailure(error, assembly.digest) : error;
+  }
 }
+
+/** What became of a blob all of whose bytes had arrived. */
+type Settled =
+  /** They are right, and in the sink. */
+  | 'verified'
+  /** Those that an earlier pull had kept may be what was wrong: whoever brought the others is asked for all of them. */
+  | 'start-over'
+  /** Somebody lied. */
+  | 'wrong';
 
 class BlobFetch {
   readonly #context: HeartContext;
@@ -52,7 +75,7 @@ class BlobFetch {
   readonly #refreshed = new Set<Candidate>();
   #mismatches = 0;
   /** The furthest byte reached; bytes that only replace thrown away ones are not new, or rounds would never end. */
-  #reached = 0;
+  #reached: number;
   /** Who has the work, and why it lost it. */
   #holder: Candidate | null = null;
   #lost: Judged | null = null;
@@ -60,17 +83,20 @@ class BlobFetch {
   constructor(context: HeartContext, assembly: Assembly) {
     this.#context = context;
     this.#assembly = assembly;
+    this.#reached = assembly.offset;
   }
 
   async run(): Promise<void> {
     const context = this.#context;
-    if (this.#assembly.isComplete && (await this.#settle())) return;
+    if (this.#assembly.isComplete && (await this.#settle()) === 'verified') return;
     let idleRounds = 0;
     let waited = 0;
     for (;;) {
       const before = this.#reached;
+      const mismatchesBefore = this.#mismatches;
       if (await this.#walk()) return;
-      if (this.#reached > before) {
+      // A mixture that turned out wrong was whole before it was thrown away.
+      if (this.#reached > before || this.#mismatches > mismatchesBefore) {
         idleRounds = 0;
         waited = 0;
       } else {
@@ -139,9 +165,12 @@ class BlobFetch {
             this.#takeOver(candidate);
           },
         });
-        return await this.#settle();
+        const settled = await this.#settle();
+        if (settled === 'start-over') continue;
+        return settled === 'verified';
       } catch (error) {
         if (this.#context.signal.aborted) throw this.#context.signal.reason;
+        if (error instanceof SinkError) throw error;
         if (error instanceof LeftQueueError) return false;
         const judged = this.#judge(error, candidate);
         this.#writeDown(candidate, judged, startedAtMs);
@@ -219,22 +248,22 @@ class BlobFetch {
   }
 
   /** All bytes are there: commits them when they are right; else names the liar, or starts again to find out. */
-  async #settle(): Promise<boolean> {
+  async #settle(): Promise<Settled> {
     const settlement = await this.#assembly.settle();
     if (settlement.kind === 'verified') {
       for (const liar of settlement.liars) this.#accuse(liar);
-      return true;
+      return 'verified';
     }
     const { contributors, keptInvolved } = settlement;
-    const [only] = contributors;
-    if (contributors.length === 1 && only !== undefined && !keptInvolved) this.#accuse(only);
-    else {
-      if (contributors.length > 1) this.#mismatches += 1;
+    const [only, ...others] = contributors;
+    if (only !== undefined && others.length === 0 && !keptInvolved) this.#accuse(only);
+    if (others.length > 0) {
+      this.#mismatches += 1;
       for (const contributor of contributors) this.#tainted.add(contributor);
     }
     await this.#assembly.restart();
     this.#reached = 0;
-    return false;
+    return keptInvolved && others.length === 0 ? 'start-over' : 'wrong';
   }
 
   /** A registry's bytes are proven wrong: it is ill, and serves this blob no more. */

@@ -1,14 +1,12 @@
 import type { BlobSink } from '../engine/blob-sink.js';
 import type { BlobStore } from '../engine/engine.js';
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
-import { judge } from '../health/verdict.js';
-import { evidenceOfHostError } from '../health/host-fault.js';
 import { abortable, deriveAbort, sleep, type DerivedAbort } from '../policy/deadline.js';
 import { Assembly, type Checkpoint, type WantedBlob } from './assembly.js';
 import type { HeartContext } from './context.js';
-import { SinkError, stopError } from './failure.js';
+import { SinkError, sinkFailure } from './failure.js';
 import { FanOut, maxHoldMs } from './fan-out.js';
-import { completeBlob, fetchBlob } from './fetch-blob.js';
+import { completeBlob, fetchBlob, primeBlob } from './fetch-blob.js';
 import { exhausted } from './limited.js';
 import { Outlet } from './outlet.js';
 
@@ -70,8 +68,7 @@ export class SharedFetches {
     const shared: HeartContext = { ...context, signal: work.signal };
     const run = async (): Promise<void> => {
       try {
-        const kept = await assembly.prime(work.signal);
-        if (kept > 0) context.observer.bytesKept(request.blob.digest, kept);
+        await primeBlob(shared, assembly);
         await completeBlob(shared, assembly);
       } finally {
         this.#running.delete(key);
@@ -178,11 +175,7 @@ function echo(context: HeartContext, blob: WantedBlob, running: RunningFetch): (
 function ownError(context: HeartContext, blob: WantedBlob, error: unknown): unknown {
   if (context.signal.aborted) return context.signal.reason;
   if (isPullExhaustedError(error)) return exhausted(context, 'layers');
-  if (!(error instanceof SinkError)) return error;
-  const evidence = evidenceOfHostError(error.cause);
-  if (evidence === null) return error.cause;
-  const judgement = judge({ evidence, phase: 'layers' }, { registry: 'this host', object: blob.digest });
-  return stopError(judgement, error);
+  return error instanceof SinkError ? sinkFailure(error, blob.digest) : error;
 }
 
 /** The sink of a waiter that was let go: what is still queued for it comes first. */

@@ -1,53 +1,7 @@
 import { expect } from 'chai';
-import { fetchBlob } from '../../lib/failover/fetch-blob.js';
-import { type Fault, layers, type LoggedRequest, type TestBlob } from '../../lib/testing/index.js';
-import {
-  closeHeartRigs,
-  type HeartRig,
-  openHeartRig,
-  type RigRegistry,
-  smallImage,
-  untilQuiet,
-} from './support/heart-rig.js';
-import { memorySink, type MemorySink, type MemorySinkOptions } from './support/memory-sink.js';
-
-const blob: TestBlob = smallImage.layers[0] ?? smallImage.config;
-const size = blob.sizeBytes;
-const mid = Math.floor(size / 2);
-const right = Buffer.concat([...blob.read()]);
-const wanted = { digest: blob.digest, size };
-
-/** Where a source may end: before the first byte, around the middle, and at either side of the last byte. */
-const offsets = [
-  { name: 'byte 0', at: 0 },
-  { name: 'byte 1', at: 1 },
-  { name: 'the middle', at: mid },
-  { name: 'the last byte but one', at: size - 1 },
-];
-
-function blobRequests(rig: HeartRig, name: 'A' | 'B' | 'C'): readonly LoggedRequest[] {
-  return rig.double(name).requests.filter(({ kind }) => kind === 'blob' || kind === 'storage');
-}
-
-interface Fetched {
-  readonly rig: HeartRig;
-  readonly pull: ReturnType<HeartRig['openPull']>;
-  readonly sink: MemorySink;
-}
-
-async function fetchFrom(
-  registries: readonly (RigRegistry | readonly Fault[])[],
-  sinkOptions: MemorySinkOptions = {},
-): Promise<Fetched> {
-  const rig = await openHeartRig({ registries });
-  const pull = rig.openPull();
-  const sink = memorySink(sinkOptions);
-  await fetchBlob(pull.context, wanted, sink);
-  await untilQuiet(rig.doubles);
-  expect(sink.content.equals(right), 'the bytes are right').to.equal(true);
-  expect(sink.isCommitted).to.equal(true);
-  return { rig, pull, sink };
-}
+import { layers } from '../../lib/testing/index.js';
+import { blobRequests, bytesSent, fetchFrom, mid, offsets, size, starts } from './support/blob-fetch.js';
+import { closeHeartRigs } from './support/heart-rig.js';
 
 describe('fetchBlob', () => {
   afterEach(closeHeartRigs);
@@ -93,8 +47,7 @@ describe('fetchBlob', () => {
           });
           expect(toldOfFailover?.[0].reason).to.deep.equal(pull.sources.attempts[0]?.reason);
           expect(pull.of('failedOver')).to.have.length(1);
-          const sent = rig.doubles.map(({ bytesSent }) => bytesSent);
-          expect(sent).to.deep.equal([at, size - at]);
+          expect(bytesSent(rig)).to.deep.equal([at, size - at]);
         });
       }
     }
@@ -104,7 +57,7 @@ describe('fetchBlob', () => {
       expect(pull.attempts).to.deep.equal(['A registry-storage/too-slow ill']);
       const [failover] = pull.sources.failovers;
       expect(failover?.bytesKept).to.be.within(mid, mid + 2_000);
-      expect(blobRequests(rig, 'B').map(({ range }) => range?.start)).to.deep.equal([failover?.bytesKept]);
+      expect(starts(rig, 'B')).to.deep.equal([failover?.bytesKept]);
     });
   });
 

@@ -65,8 +65,9 @@ export function openNotebook(): Notebook {
 export type Name = 'A' | 'B' | 'C' | 'D';
 const names: readonly Name[] = ['A', 'B', 'C', 'D'];
 
-/** One registry of a rig. */
+/** One registry of a rig: a double of its own, or whatever answers at `host`. */
 export type RigRegistry = Omit<RegistryDoubleOptions, 'images'> & {
+  readonly host?: string;
   /** Default: the rig's image. */
   readonly image?: TestImage | null;
   readonly images?: Readonly<Record<string, TestImage>>;
@@ -128,22 +129,24 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
   const registries = options.registries.map((registry): RigRegistry =>
     isFaults(registry) ? { faults: registry } : registry,
   );
-  const doubles = await Promise.all(
-    registries.map(({ image: own = image, images, resolves: _, options: __, ...double }) =>
-      startRegistryDouble({
+  const places = await Promise.all(
+    registries.map(async ({ host, image: own = image, images, resolves: _, options: __, ...double }) => {
+      if (host !== undefined) return { host, double: null };
+      const started = await startRegistryDouble({
         ...double,
         images: images ?? (own === null ? {} : { 'team/app:1': own }),
-      }),
-    ),
+      });
+      return { host: started.host, double: started };
+    }),
   );
+  const doubles = places.flatMap(({ double }) => (double === null ? [] : [double]));
   const transport = createTransport();
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
   opened.push({ transport, doubles, ending });
   const authority = registries.findIndex(({ resolves }) => resolves !== false);
-  const candidates = doubles.map((double, index): Candidate => {
+  const candidates = places.map(({ host: prefix }, index): Candidate => {
     const { resolves = true, options: registryOptions = {} } = registries[index] ?? {};
-    const prefix = double.host;
     const registry = parseRegistry({ prefix, ...registryOptions }, 'registries[0]', {
       dockerConfig: { credentials: () => anonymous },
     });
@@ -170,8 +173,8 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
     hedge,
     nameOf,
     double: (name) => {
-      const double = doubles[names.indexOf(name)];
-      if (double === undefined) throw new Error(`there is no ${name}`);
+      const double = places[names.indexOf(name)]?.double ?? null;
+      if (double === null) throw new Error(`there is no ${name}`);
       return double;
     },
     end: () => ending.abort(new Error('the rig was ended')),
