@@ -95,7 +95,7 @@ export function openOptionBag(path: string, value: unknown, keys: readonly strin
 const secretKeys = /pass|pwd|secret|token|credential|auth|(?:^|[.\]])(?:key|cert|ca)$|key$/i;
 
 /** Shows the value found at `path` in a message: short, and nothing that may be a secret. */
-function showValue(value: unknown, path: string): string {
+export function showValue(value: unknown, path: string): string {
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) {

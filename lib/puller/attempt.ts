@@ -8,24 +8,23 @@ import { maxManifestBytes } from '../image/manifest.js';
 import { overrideCredentials } from '../registries/override-credentials.js';
 import { deliverBlobs, nameImage } from '../routes/layout.js';
 import { registryPhases, type Phase } from '../vocabulary/phase.js';
+import type { Callers } from './callers.js';
 import { observeHeart } from './heart-observer.js';
 import type { PullerParts } from './parts.js';
 import type { PullPlan } from './plan.js';
 import type { Progress } from './progress.js';
 import type { PullJob } from './pull-job.js';
 import type { Stopwatch } from './stopwatch.js';
-import type { Voice } from './voice.js';
 
 /** What one walk through a plan needs. */
 export interface AttemptRequest {
   readonly job: PullJob;
   readonly plan: PullPlan;
-  readonly voice: Voice;
+  readonly pullId: string;
+  readonly callers: Callers;
   readonly progress: Progress;
   readonly stopwatch: Stopwatch;
   readonly signal: AbortSignal;
-  /** When the pull has to be over, on the monotonic clock. */
-  readonly endsAtMs: number;
   /** Given the view as soon as there is one, for whoever has to tell of it after a failure. */
   readonly onSources: (sources: Sources) => void;
 }
@@ -41,10 +40,10 @@ const longestRetryAfterMs = 120_000;
 
 /** Brings the image from the plan's registries into the engine, once. @throws what `resolveImage` and `deliverBlobs` do */
 export async function attemptPull(parts: PullerParts, request: AttemptRequest): Promise<AttemptResult> {
-  const { job, voice, progress, stopwatch, signal } = request;
+  const { job, pullId, callers, progress, stopwatch, signal } = request;
   const { policy, engine } = job;
   const candidates = candidatesOf(parts, request);
-  const observer = observeHeart(voice, progress, parts.circuits);
+  const observer = observeHeart(pullId, callers, progress, parts.circuits);
   const sources = new Sources(
     {
       metadata: inOrder(candidates, request.plan.order.metadata),
@@ -59,12 +58,15 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
   );
   request.onSources(sources);
   const context: HeartContext = {
-    pullId: voice.scope.pullId,
+    pullId,
     image: job.reference.canonical,
     signal,
     outliving: parts.ending,
     limits: policy.limits,
-    maxRetryAfterMs: Math.min(longestRetryAfterMs, request.endsAtMs - monotonicMs()),
+    // Asked for again and again: whoever joins later may have more time.
+    get maxRetryAfterMs() {
+      return Math.min(longestRetryAfterMs, callers.endsAtMs - monotonicMs());
+    },
     sources,
     hedge: parts.hedge,
     observer,
@@ -77,12 +79,13 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
     local: (digest, maxBytes) => engine.readBlob(digest, Math.min(maxBytes, maxManifestBytes)),
   };
   const inPhase = async <T>(phase: Phase, work: () => Promise<T>): Promise<T> => {
-    voice.tell({ type: 'phase:started', phase });
+    callers.tell({ type: 'phase:started', phase });
     const stop = stopwatch.start(phase);
     try {
       return await work();
     } finally {
-      voice.tell({ type: 'phase:ended', phase, durationMs: stop() });
+      observer.stopWaiting();
+      callers.tell({ type: 'phase:ended', phase, durationMs: stop() });
     }
   };
   const deliver = async (tree: ImageTree): Promise<void> => {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { monotonicMs } from '../clock/time.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
-import { ImageRefusedError } from '../errors/image-refused-error.js';
 import { PullDeadlineError } from '../errors/pull-deadline-error.js';
 import { isPullFailoverError } from '../errors/pull-failover-error.js';
 import { evidenceOfHostError } from '../health/host-fault.js';
@@ -15,7 +14,8 @@ import type { Attempt, PullReport } from '../vocabulary/report.js';
 import type { ComposedParts } from './compose.js';
 import { joinKeyOf, type JoinableWork, type Joins } from './join.js';
 import { parsePullOptions, type PullerSettings, type PullOptions, type PullSettings } from './options.js';
-import { Pull } from './pull.js';
+import { refuseForbiddenHost } from './forbidden-host.js';
+import { Pull, type PullRun } from './pull.js';
 import type { PullJob } from './pull-job.js';
 import { resolvePolicy, type ResolvedPolicy } from './pull-policy.js';
 import { Voice } from './voice.js';
@@ -32,7 +32,7 @@ export async function callPull(
   const reference = parseReference(image);
   const settings = parsePullOptions(options, parts.settings, reference.host);
   const policy = policyOf(parts.settings, settings);
-  refuseForbiddenHost(parts.settings, reference);
+  refuseForbiddenHost(parts.settings.allowHost, reference);
   settings.signal?.throwIfAborted();
 
   const voice = new Voice(parts.bus, {
@@ -54,14 +54,13 @@ export async function callPull(
       () => {},
     );
   }
-  parts.voices.set(pullId, voice);
   log(pullId, 'started', { image: reference.canonical, engine: settings.engine.id });
   voice.tell({ type: 'pull:started' });
   try {
     const job = await jobOf(reference, settings, policy, own.signal);
     const report = await joins.attend({
       key: joinKeyOf(job),
-      pullId,
+      caller: { voice, endsAtMs: startedAtMs + policy.deadlineMs, leave: own.abort },
       signal: own.signal,
       onJoined: (joinedPullId) => {
         log(pullId, 'joined', { joinedPullId });
@@ -70,7 +69,7 @@ export async function callPull(
       onWork: (work) => {
         ({ attempts } = work);
       },
-      start: (signal) => startWork(parts, job, voice, signal, startedAtMs + policy.deadlineMs),
+      start: (callers, signal) => startWork(parts, job, { scope: voice.scope, callers, signal }),
     });
     const ownReport: PullReport = {
       ...report,
@@ -81,7 +80,7 @@ export async function callPull(
     voice.end({ type: 'pull:succeeded', report: ownReport });
     return ownReport;
   } catch (error) {
-    if (settings.signal?.aborted === true && error === settings.signal.reason) {
+    if (settings.signal?.aborted === true && Object.is(error, settings.signal.reason)) {
       log(pullId, 'aborted by the caller');
       voice.end({ type: 'pull:aborted', attempts: attempts() });
       throw error;
@@ -96,19 +95,14 @@ export async function callPull(
     throw failure;
   } finally {
     clock.abort(undefined);
-    parts.voices.delete(pullId);
   }
 }
 
-function startWork(
-  parts: ComposedParts,
-  job: PullJob,
-  voice: Voice,
-  signal: AbortSignal,
-  endsAtMs: number,
-): JoinableWork {
-  const pull = new Pull(parts, job, { voice, signal, endsAtMs });
-  return { done: pull.run(), attempts: () => pull.attempts };
+function startWork(parts: ComposedParts, job: PullJob, run: PullRun): JoinableWork {
+  const { pullId } = run.scope;
+  const pull = new Pull(parts, job, run);
+  parts.callersOf.set(pullId, run.callers);
+  return { done: pull.run().finally(() => parts.callersOf.delete(pullId)), attempts: () => pull.attempts };
 }
 
 async function jobOf(
@@ -141,15 +135,6 @@ async function identityOf(credentials: NonNullable<PullSettings['credentials']>,
 function policyOf(puller: PullerSettings, pull: PullSettings): ResolvedPolicy {
   const kind = pull.operation === null ? undefined : puller.kinds.get(pull.operation.kind);
   return resolvePolicy([puller.policy, ...(kind === undefined ? [] : [kind]), pull.policy]);
-}
-
-function refuseForbiddenHost({ allowHost }: PullerSettings, reference: Reference): void {
-  if (allowHost(reference.host) === true) return;
-  throw new ImageRefusedError(
-    reference.canonical,
-    'allowHost',
-    `${reference.canonical}: allowHost does not allow ${reference.host}`,
-  );
 }
 
 /** Whatever went wrong on this host is told as such: every failure of a pull is of one family. */

@@ -11,10 +11,10 @@ import { createLog } from '../log/log.js';
 import type { PlaceWithCredentials } from '../registries/override-credentials.js';
 import type { Registry } from '../registries/registry.js';
 import { redactText } from '../vocabulary/redact.js';
+import type { Callers } from './callers.js';
 import type { PullerSettings } from './options.js';
 import { CarPark } from './park.js';
 import type { PullerParts } from './parts.js';
-import type { Voice } from './voice.js';
 
 const log = createLog('health');
 
@@ -22,14 +22,14 @@ const log = createLog('health');
 export interface ComposedParts extends PullerParts {
   readonly memory: RememberedDigests;
   readonly carPark: CarPark;
-  /** The pulls that are running, by id. */
-  readonly voices: Map<string, Voice>;
+  /** Those who want the work under way, by the id of the pull that began it. */
+  readonly callersOf: Map<string, Callers>;
 }
 
 /** Puts a puller's parts together. Nothing is contacted, no timer runs. */
 export function composeParts(settings: PullerSettings, bus: EventBus, ending: AbortSignal): ComposedParts {
   const running = new Set<Sources>();
-  const voices = new Map<string, Voice>();
+  const callersOf = new Map<string, Callers>();
   const transport = createTransport({ env: process.env });
   const circuits = createCircuits(
     settings.health,
@@ -54,7 +54,7 @@ export function composeParts(settings: PullerSettings, bus: EventBus, ending: Ab
 
   const onCredentialsRejected = (registry: Registry) => (pullId: string, message: string) => {
     const reason = { cause: 'credentials', code: 'credentials-rejected', message: redactText(message) } as const;
-    voices.get(pullId)?.tellOnce(`rejected ${registry.prefix}`, {
+    callersOf.get(pullId)?.tellOnce(`rejected ${registry.prefix}`, {
       type: 'registry:credentials-rejected',
       registry: registry.prefix,
       reason,
@@ -84,7 +84,7 @@ export function composeParts(settings: PullerSettings, bus: EventBus, ending: Ab
     memory: openRememberedDigests(openStateStore(settings.stateDir)),
     carPark: new CarPark(circuits),
     running,
-    voices,
+    callersOf,
     ending,
   };
 }

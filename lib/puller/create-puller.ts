@@ -20,8 +20,8 @@ export function createPuller(options: PullerOptions): Puller {
   return createPullerOn(options, createEventBus());
 }
 
-/** Makes a puller whose events go to a bus that exists already. */
-export function createPullerOn(options: PullerOptions, bus: EventBus): Puller {
+/** Makes a puller whose events go to a bus that exists already. `onClosing` is called once, when it is told to close. */
+export function createPullerOn(options: PullerOptions, bus: EventBus, onClosing: () => void = () => {}): Puller {
   const settings = parsePullerOptions(options);
   const ending = deriveAbort();
   const parts = composeParts(settings, bus, ending.signal);
@@ -43,6 +43,8 @@ export function createPullerOn(options: PullerOptions, bus: EventBus): Puller {
       ),
     );
     await allEnded;
+    // Callers are given back at once; what they had wanted still lets go of its files.
+    await joins.settled();
     await parts.transport.close();
     parts.circuits.close();
     await parts.memory.flush();
@@ -63,10 +65,13 @@ export function createPullerOn(options: PullerOptions, bus: EventBus): Puller {
     },
     explain: async (image, explainOptions = {}) => explainPlan(parts, parseReference(image), explainOptions),
     health: () => parts.circuits.health(),
-    close: (closeOptions: CloseOptions = {}) => {
+    close: async (closeOptions: CloseOptions = {}) => {
       const graceMs = openOptionBag('', closeOptions, ['graceMs']).integer('graceMs', { min: 0, infinity: true }) ?? 0;
-      closing ??= end(graceMs);
-      return closing;
+      if (closing === null) {
+        closing = end(graceMs);
+        onClosing();
+      }
+      await closing;
     },
     [Symbol.asyncDispose]: () => puller.close(),
   };

@@ -8,6 +8,8 @@ import type { Puller } from './puller.js';
 
 const bus = createEventBus();
 let current: Puller | null = null;
+/** A closed one stays until the next is configured: it says that it is closed, and that another try may succeed. */
+let isClosed = false;
 
 /** The default puller's events. May be subscribed to before `configure`. */
 export const events: PullEvents = bus;
@@ -19,23 +21,17 @@ export const events: PullEvents = bus;
  * @throws InvalidOptionError
  */
 export function configure(options: PullerOptions): Puller {
-  if (current !== null) {
+  if (current !== null && !isClosed) {
     throw new InvalidOptionError(
       'configure',
       'was called already in this process: close the puller that it returned first, or make another one with createPuller',
     );
   }
-  const puller = createPullerOn(options, bus);
-  const configured: Puller = {
-    ...puller,
-    close: async (closeOptions) => {
-      if (current === configured) current = null;
-      await puller.close(closeOptions);
-    },
-    [Symbol.asyncDispose]: () => configured.close(),
-  };
-  current = configured;
-  return configured;
+  current = createPullerOn(options, bus, () => {
+    isClosed = true;
+  });
+  isClosed = false;
+  return current;
 }
 
 /**

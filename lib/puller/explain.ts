@@ -4,6 +4,8 @@ import { openOptionBag } from '../policy/option-bag.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { Operation } from '../vocabulary/operation.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
+import { refuseForbiddenHost } from './forbidden-host.js';
+import { parseOperation } from './options.js';
 import type { PullerParts } from './parts.js';
 import { makePlan } from './plan.js';
 import { resolvePolicy } from './pull-policy.js';
@@ -33,8 +35,9 @@ export async function explainPlan(
   options: ExplainOptions,
 ): Promise<Explanation> {
   const bag = openOptionBag('', options, ['operation']);
-  const kindName = bag.bag('operation', ['kind', 'id']).string('kind');
-  const kind = kindName === undefined ? undefined : parts.settings.kinds.get(kindName);
+  const operation = parseOperation(bag);
+  refuseForbiddenHost(parts.settings.allowHost, reference);
+  const kind = operation === null ? undefined : parts.settings.kinds.get(operation.kind);
   const { order: first } = resolvePolicy([parts.settings.policy, ...(kind === undefined ? [] : [kind])]);
   const plan = makePlan({ reference, replicaSets: parts.settings.replicaSets, circuits: parts.circuits, first });
   const remembered = reference.digest === null ? await parts.memory.recall(reference.canonical) : null;

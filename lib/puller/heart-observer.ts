@@ -1,17 +1,28 @@
 import { createLog } from '../log/log.js';
 import { epochMs, monotonicMs } from '../clock/time.js';
 import type { HeartObserver } from '../failover/context.js';
+import type { PullResumed } from '../events/pull-event.js';
 import type { Circuits } from '../health/circuit.js';
+import type { Callers } from './callers.js';
 import type { Progress } from './progress.js';
-import type { Voice } from './voice.js';
 
 const log = createLog('pull');
 const layersLog = createLog('layers');
 
+/** What the heart tells, and the end of a phase, whose waits may have been broken off. */
+export interface PullObserver extends HeartObserver {
+  stopWaiting(): void;
+}
+
 /** Turns what the heart tells into events, books and health. */
-export function observeHeart(voice: Voice, progress: Progress, circuits: Circuits): HeartObserver {
-  const { pullId } = voice.scope;
-  let waitingSinceMs = 0;
+export function observeHeart(pullId: string, callers: Callers, progress: Progress, circuits: Circuits): PullObserver {
+  /** Several blobs wait at the same time; the pull is parked once. */
+  let waitingSinceMs: number | null = null;
+  const goOn = (why: PullResumed['why']): void => {
+    if (waitingSinceMs === null) return;
+    callers.tell({ type: 'pull:resumed', parkedMs: Math.round(monotonicMs() - waitingSinceMs), why });
+    waitingSinceMs = null;
+  };
   return {
     attemptFailed: ({ atMs: _, ...attempt }) => {
       log(pullId, 'an attempt failed', {
@@ -19,11 +30,11 @@ export function observeHeart(voice: Voice, progress: Progress, circuits: Circuit
         verdict: attempt.verdict,
         why: attempt.reason.message,
       });
-      voice.tell({ type: 'registry:failed', ...attempt });
+      callers.tell({ type: 'registry:failed', ...attempt });
     },
     failedOver: (failover) => {
       layersLog(pullId, 'failed over', { ...failover, reason: failover.reason.message });
-      voice.tell({ type: 'pull:failed-over', ...failover });
+      callers.tell({ type: 'pull:failed-over', ...failover });
     },
     bytesArrived: (registry, phase, digest, bytes) => {
       progress.arrived(phase, registry, digest, bytes);
@@ -39,27 +50,23 @@ export function observeHeart(voice: Voice, progress: Progress, circuits: Circuit
       circuits.limit(registry, phase, untilMs);
     },
     waiting: (phase, reason, waitMs) => {
+      if (waitingSinceMs !== null) return;
       waitingSinceMs = monotonicMs();
-      voice.tell({ type: 'pull:parked', phase, reason, untilMs: epochMs() + waitMs });
+      callers.tell({ type: 'pull:parked', phase, reason, untilMs: epochMs() + waitMs });
     },
-    waited: () => {
-      voice.tell({
-        type: 'pull:resumed',
-        parkedMs: Math.round(monotonicMs() - waitingSinceMs),
-        why: 'retry-after-over',
-      });
-    },
+    waited: () => goOn('retry-after-over'),
+    stopWaiting: () => goOn('interval'),
     replicaMissing: (registry, phase, object) => {
-      voice.tell({ type: 'replica:missing', registry, phase, object });
+      callers.tell({ type: 'replica:missing', registry, phase, object });
     },
     replicaDiverged: (registry, digest, expected, used) => {
-      voice.tell({ type: 'replica:diverged', registry, digest, expected, used });
+      callers.tell({ type: 'replica:diverged', registry, digest, expected, used });
     },
     replicaRepackaged: (registry, digest, expected, config) => {
-      voice.tell({ type: 'replica:repackaged', registry, digest, expected, config });
+      callers.tell({ type: 'replica:repackaged', registry, digest, expected, config });
     },
     tagResolvedByReplica: (registry, digest, resolution) => {
-      voice.tell({ type: 'tag:resolved-by-replica', registry, digest, resolution });
+      callers.tell({ type: 'tag:resolved-by-replica', registry, digest, resolution });
     },
   };
 }

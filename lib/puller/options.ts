@@ -15,7 +15,14 @@ import {
   type Unlisted,
 } from '../registries/replica-set.js';
 import type { Operation } from '../vocabulary/operation.js';
-import { parsePolicyLevel, policyKeys, type KindOptions, type PolicyLevel, type PolicyOptions } from './pull-policy.js';
+import {
+  parsePolicyLevel,
+  policyKeys,
+  resolvePolicy,
+  type KindOptions,
+  type PolicyLevel,
+  type PolicyOptions,
+} from './pull-policy.js';
 
 /** How late metadata requests are hedged. */
 export interface HedgeOptions {
@@ -128,11 +135,15 @@ export function parsePullerOptions(options: PullerOptions): PullerSettings {
   });
   const known = replicaSets.registries.map(({ prefix }) => prefix);
   const hedge = bag.bag('transfer', ['hedge']).bag('hedge', ['metadataMs', 'budget']);
+  const policy = parsePolicyLevel(bag, known);
+  const kinds = parseKinds(bag, known);
+  // A kind that contradicts what holds for all is told now, not at its first pull.
+  for (const kind of kinds.values()) resolvePolicy([policy, kind]);
   return {
     engine: parseEngine(bag),
     replicaSets,
-    policy: parsePolicyLevel(bag, known),
-    kinds: parseKinds(bag, known),
+    policy,
+    kinds,
     health: parseHealthOptions(bag.raw('health'), 'health'),
     hedge: {
       metadataMs: hedge.durationMs('metadataMs', { infinity: true }) ?? null,
@@ -183,7 +194,8 @@ function parsePlatformOption(bag: OptionBag): Platform | null {
   return text === undefined ? null : parsePlatform(text);
 }
 
-function parseOperation(bag: OptionBag): Operation | null {
+/** Reads what the host is doing, if it says so. @throws InvalidOptionError */
+export function parseOperation(bag: OptionBag): Operation | null {
   if (!bag.has('operation')) return null;
   const operation = bag.bag('operation', ['kind', 'id']);
   const kind = operation.string('kind');

@@ -6,6 +6,7 @@ import type { Circuits } from '../health/circuit.js';
 import { onAbort } from '../policy/deadline.js';
 import type { Operation } from '../vocabulary/operation.js';
 import type { Reason } from '../vocabulary/reason.js';
+import type { Callers } from './callers.js';
 
 /** A pull that waits for a registry to be well again. */
 export interface ParkedPull {
@@ -21,13 +22,13 @@ export interface ParkedPull {
   readonly reason: Reason | null;
 }
 
-/** The host's view of the parked pulls. */
+/** The host's view of the pulls that `whenExhausted: { waitMs }` parked. */
 export interface ParkedPulls {
   /** Oldest first. */
   list(): readonly ParkedPull[];
-  /** Lets this pull try again now. False when no such pull is parked. */
+  /** Lets this pull, and those that joined it, try again now. False when no such pull is parked. */
   promote(pullId: string): boolean;
-  /** Ends this pull with `ParkCancelledError`. False when no such pull is parked. */
+  /** Ends this pull with `ParkCancelledError`, and not those that joined it. False when no such pull is parked. */
   cancel(pullId: string): boolean;
 }
 
@@ -36,9 +37,12 @@ export type ResumeCause = PullResumed['why'];
 
 /** How long a pull is to be parked. */
 export interface ParkRequest {
-  readonly pull: ParkedPull;
-  /** Milliseconds from now after which it must not wait any more; the pull then ends as exhausted. */
-  readonly leftMs: number;
+  /** Those who wait. */
+  readonly callers: Callers;
+  /** How long each of them may wait in all, in milliseconds. */
+  readonly waitMs: number;
+  /** What the last registry failed with. */
+  readonly reason: Reason | null;
   /** Milliseconds until a registry may be asked again that wants to be left alone; null when there is none. */
   readonly retryAfterMs: number | null;
   readonly signal: AbortSignal;
@@ -50,7 +54,9 @@ const longestPauseMs = 30_000;
 const shortestPauseMs = 1_000;
 
 interface Place {
-  readonly pull: ParkedPull;
+  readonly request: ParkRequest;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
   readonly resume: (why: ResumeCause) => void;
   readonly giveUp: (error: unknown) => void;
 }
@@ -58,7 +64,7 @@ interface Place {
 /** Where pulls wait: until a circuit changes for the better, a pause is over, half a minute has passed, or the host says so. */
 export class CarPark implements ParkedPulls {
   readonly #circuits: Circuits;
-  readonly #places = new Map<string, Place>();
+  readonly #places = new Set<Place>();
   #closed: PullerClosedError | null = null;
 
   constructor(circuits: Circuits) {
@@ -66,52 +72,62 @@ export class CarPark implements ParkedPulls {
   }
 
   list(): readonly ParkedPull[] {
-    return [...this.#places.values()].map(({ pull }) => pull);
+    return [...this.#places].flatMap(({ request, sinceMs }) => {
+      const { callers, waitMs, reason } = request;
+      return callers.scopes.map((scope) => ({
+        ...scope,
+        sinceMs,
+        untilMs: toEpochMs(callers.waitEndsAtMs(scope.pullId, waitMs)),
+        reason,
+      }));
+    });
   }
 
   promote(pullId: string): boolean {
-    const place = this.#places.get(pullId);
+    const place = this.#placeOf(pullId);
     place?.resume('promoted');
     return place !== undefined;
   }
 
   cancel(pullId: string): boolean {
-    const place = this.#places.get(pullId);
-    place?.giveUp(new ParkCancelledError(place.pull.image));
-    return place !== undefined;
+    const callers = this.#placeOf(pullId)?.request.callers;
+    const scope = callers?.scopes.find((each) => each.pullId === pullId);
+    return scope !== undefined && callers?.dismiss(pullId, new ParkCancelledError(scope.image)) === true;
   }
 
   /** Gives every parked pull back with this error, now and from now on. */
   close(error: PullerClosedError): void {
     this.#closed = error;
-    for (const place of this.#places.values()) place.giveUp(error);
+    for (const place of this.#places) place.giveUp(error);
   }
 
-  /** Resolves when the pull may try again. @throws ParkCancelledError, or the signal's own reason */
+  /** Resolves when the pull may try again. @throws PullerClosedError, or the signal's own reason */
   async park(request: ParkRequest): Promise<ResumeCause> {
-    const { pull, leftMs, retryAfterMs, signal } = request;
+    const { callers, waitMs, retryAfterMs, signal } = request;
     signal.throwIfAborted();
     if (this.#closed !== null) throw this.#closed;
+    const leftMs = firstEndMs(callers, waitMs) - monotonicMs();
     const { pauseMs, why } = nextTry(leftMs, retryAfterMs, this.#circuits.nextChangeMs());
     const stops: (() => void)[] = [];
     try {
       return await new Promise<ResumeCause>((resolve, reject) => {
         const timer = setTimeout(() => resolve(why), pauseMs);
+        const place: Place = { request, sinceMs: epochMs(), resume: resolve, giveUp: reject };
         stops.push(
           () => clearTimeout(timer),
           onAbort(signal, reject),
           this.#onClosed(() => resolve('circuit-closed')),
+          () => this.#places.delete(place),
         );
-        this.#places.set(pull.pullId, {
-          pull,
-          resume: resolve,
-          giveUp: reject,
-        });
+        this.#places.add(place);
       });
     } finally {
-      this.#places.delete(pull.pullId);
       for (const stop of stops) stop();
     }
+  }
+
+  #placeOf(pullId: string): Place | undefined {
+    return [...this.#places].find(({ request }) => request.callers.scopes.some((scope) => scope.pullId === pullId));
   }
 
   /** Calls back when the number of circuits that are not closed goes down. */
@@ -140,17 +156,12 @@ function nextTry(
   return { why: first.why, pauseMs: Math.max(0, Math.min(leftMs, Math.max(shortestPauseMs, first.pauseMs))) };
 }
 
-/** What a parked pull is called in lists and events. */
-export function describeParked(
-  scope: Pick<ParkedPull, 'pullId' | 'image' | 'operation' | 'engine'>,
-  reason: Reason | null,
-  waitEndsAtMs: number,
-): ParkedPull {
-  const leftMs = waitEndsAtMs - monotonicMs();
-  return {
-    ...scope,
-    sinceMs: epochMs(),
-    untilMs: Number.isFinite(leftMs) ? epochMs() + Math.round(leftMs) : null,
-    reason,
-  };
+/** When the first of them must not wait any more, on the monotonic clock. */
+export function firstEndMs(callers: Callers, waitMs: number): number {
+  return Math.min(...callers.scopes.map(({ pullId }) => callers.waitEndsAtMs(pullId, waitMs)));
+}
+
+/** A time of the monotonic clock as people read it; null for never. */
+export function toEpochMs(atMs: number): number | null {
+  return Number.isFinite(atMs) ? Math.round(epochMs() + (atMs - monotonicMs())) : null;
 }

@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { resolveLimits, type Limits, type Timeouts, type TimeoutsLevel } from '../policy/limits.js';
-import type { OptionBag } from '../policy/option-bag.js';
+import { showValue, type OptionBag } from '../policy/option-bag.js';
 
 /**
  * What to do when no registry can serve the image now.
@@ -93,6 +93,7 @@ export function parsePolicyLevel(bag: OptionBag, knownRegistries: readonly strin
 
 /** Lays the levels over each other; a later one wins. @throws InvalidOptionError when two of them contradict */
 export function resolvePolicy(levels: readonly PolicyLevel[]): ResolvedPolicy {
+  const given: PolicyLevel['values'] = levels.reduce((all, { values }) => ({ ...all, ...values }), {});
   return {
     whenExhausted: 'fail',
     deadlineMs: Infinity,
@@ -100,7 +101,7 @@ export function resolvePolicy(levels: readonly PolicyLevel[]): ResolvedPolicy {
     onDivergence: 'remembered',
     onUnverified: 'accept',
     order: [],
-    ...Object.assign({}, ...levels.map(({ values }) => values)),
+    ...given,
     limits: resolveLimits(levels.map(({ timeouts }) => timeouts)),
   };
 }
@@ -116,7 +117,7 @@ function parseWhenExhausted(bag: OptionBag): WhenExhausted | undefined {
   if (raw === 'fail' || raw === 'use-cached') return raw;
   throw new InvalidOptionError(
     bag.pathOf('whenExhausted'),
-    `must be 'fail', 'use-cached' or { waitMs }, got ${JSON.stringify(raw)}`,
+    `must be 'fail', 'use-cached' or { waitMs }, got ${showValue(raw, bag.pathOf('whenExhausted'))}`,
   );
 }
 
@@ -130,7 +131,7 @@ function parseOrder(bag: OptionBag, knownRegistries: readonly string[]): readonl
     if (typeof prefix !== 'string' || !knownRegistries.includes(prefix)) {
       throw new InvalidOptionError(
         `${path}[${index}]`,
-        `must be the prefix of a registry in a replica set, got ${JSON.stringify(prefix)}; there are: ${knownRegistries.join(', ')}`,
+        `must be the prefix of a registry in a replica set, got ${showValue(prefix, path)}; there are: ${knownRegistries.join(', ')}`,
       );
     }
     if (order.indexOf(prefix) !== index) throw new InvalidOptionError(`${path}[${index}]`, `repeats '${prefix}'`);

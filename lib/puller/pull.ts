@@ -7,21 +7,22 @@ import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report.js';
 import { attemptPull, type AttemptResult } from './attempt.js';
 import { findCachedImage } from './cached-image.js';
-import { describeParked } from './park.js';
+import type { Callers } from './callers.js';
+import { firstEndMs, toEpochMs } from './park.js';
 import type { PullerParts } from './parts.js';
 import { makePlan, type PullPlan } from './plan.js';
 import { Progress } from './progress.js';
 import type { PullJob } from './pull-job.js';
 import { reportCached, reportPulled, type PullAccount } from './report.js';
 import { Stopwatch } from './stopwatch.js';
-import type { Voice } from './voice.js';
+import type { PullScope } from './voice.js';
 
 /** What a pull needs beside its job. */
 export interface PullRun {
-  readonly voice: Voice;
+  /** The pull's own id, and what it was asked for with. */
+  readonly scope: PullScope;
+  readonly callers: Callers;
   readonly signal: AbortSignal;
-  /** When the pull has to be over, on the monotonic clock. */
-  readonly endsAtMs: number;
 }
 
 /**
@@ -43,7 +44,7 @@ export class Pull {
     this.#job = job;
     this.#run = run;
     this.#progress = new Progress((phase, bytes, layers) => {
-      run.voice.tell({ type: 'pull:progressed', phase, bytes, layers });
+      run.callers.tell({ type: 'pull:progressed', phase, bytes, layers });
     });
   }
 
@@ -62,7 +63,6 @@ export class Pull {
         throw new ImageNotCachedError(reference.canonical, engine.id, formatPlatform(platform));
       }
     }
-    const waitEndsAtMs = typeof whenExhausted === 'object' ? monotonicMs() + whenExhausted.waitMs : null;
     for (;;) {
       try {
         return await reportPulled(...(await this.#attempt()));
@@ -74,28 +74,28 @@ export class Pull {
           const report = await this.#fromCache('exhausted', reason);
           if (report !== null) return report;
         }
-        if (waitEndsAtMs === null || monotonicMs() >= waitEndsAtMs) throw exhausted;
-        await this.#park(exhausted, reason, waitEndsAtMs);
+        if (typeof whenExhausted !== 'object') throw exhausted;
+        await this.#park(exhausted, reason, whenExhausted.waitMs);
       }
     }
   }
 
   async #attempt(): Promise<[PullAccount, AttemptResult]> {
-    const { voice, signal, endsAtMs } = this.#run;
+    const { scope, callers, signal } = this.#run;
     const { replicaSets } = this.#parts.settings;
     const { reference, policy } = this.#job;
     const plan = makePlan({ reference, replicaSets, circuits: this.#parts.circuits, first: policy.order });
     this.#plan = plan;
     const { replicaSet, candidates, order } = plan;
-    voice.tell({ type: 'pull:planned', replicaSet, candidates, order, route: 'layout' });
+    callers.tell({ type: 'pull:planned', replicaSet, candidates, order, route: 'layout' });
     const result = await attemptPull(this.#parts, {
       job: this.#job,
       plan,
-      voice,
+      pullId: scope.pullId,
+      callers,
       progress: this.#progress,
       stopwatch: this.#stopwatch,
       signal,
-      endsAtMs,
       onSources: (sources) => {
         this.#views.push(sources);
       },
@@ -107,27 +107,27 @@ export class Pull {
     const { engine, reference, platform } = this.#job;
     const cached = await findCachedImage(engine, reference.canonical, platform);
     if (cached === null) return null;
-    this.#run.voice.tell({ type: 'pull:served-from-cache', digest: cached.digest, why, reason });
+    this.#run.callers.tell({ type: 'pull:served-from-cache', digest: cached.digest, why, reason });
     return reportCached(this.#account(), cached);
   }
 
-  async #park(exhausted: PullExhaustedError, reason: Reason | null, waitEndsAtMs: number): Promise<void> {
-    const { voice, signal } = this.#run;
+  /** Waits with those who may still wait; the others leave. @throws the error when nobody may */
+  async #park(exhausted: PullExhaustedError, reason: Reason | null, waitMs: number): Promise<void> {
+    const { callers, signal } = this.#run;
     const parkedAtMs = monotonicMs();
-    const pull = describeParked(voice.scope, reason, waitEndsAtMs);
-    voice.tell({ type: 'pull:parked', phase: exhausted.phase, reason, untilMs: pull.untilMs });
-    const why = await this.#parts.carPark.park({
-      pull,
-      leftMs: waitEndsAtMs - parkedAtMs,
-      retryAfterMs: exhausted.retryAfterMs ?? null,
-      signal,
-    });
-    voice.tell({ type: 'pull:resumed', parkedMs: Math.round(monotonicMs() - parkedAtMs), why });
+    const over = callers.scopes.filter(({ pullId }) => callers.waitEndsAtMs(pullId, waitMs) - parkedAtMs < 1);
+    if (over.length === callers.size) throw exhausted;
+    for (const { pullId } of over) callers.dismiss(pullId, exhausted);
+    const untilMs = toEpochMs(firstEndMs(callers, waitMs));
+    callers.tell({ type: 'pull:parked', phase: exhausted.phase, reason, untilMs });
+    const retryAfterMs = exhausted.retryAfterMs ?? null;
+    const why = await this.#parts.carPark.park({ callers, waitMs, reason, retryAfterMs, signal });
+    callers.tell({ type: 'pull:resumed', parkedMs: Math.round(monotonicMs() - parkedAtMs), why });
   }
 
   #account(): PullAccount {
     return {
-      scope: this.#run.voice.scope,
+      scope: this.#run.scope,
       job: this.#job,
       plan: this.#plan,
       attempts: this.attempts,

@@ -18,7 +18,6 @@ export type PullEventBody = WithoutScope<PullEventDraft>;
 export class Voice {
   readonly scope: PullScope;
   readonly #bus: EventBus;
-  readonly #told = new Set<string>();
   #hasEnded = false;
 
   constructor(bus: EventBus, scope: PullScope) {
@@ -28,14 +27,7 @@ export class Voice {
 
   tell(event: PullEventBody): void {
     if (this.#hasEnded) return;
-    this.#bus.emit({ ...event, ...this.scope } as PullEventDraft);
-  }
-
-  /** Tells it unless something was told under this key before. */
-  tellOnce(key: string, event: PullEventBody): void {
-    if (this.#told.has(key)) return;
-    this.#told.add(key);
-    this.tell(event);
+    this.#bus.emit({ ...event, ...this.scope });
   }
 
   /** Tells how the pull ended: the last event of it, whatever still happens in the background. */

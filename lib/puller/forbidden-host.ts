@@ -1,0 +1,23 @@
+import { ImageRefusedError } from '../errors/image-refused-error.js';
+import type { Reference } from '../image/reference.js';
+import { redactText } from '../vocabulary/redact.js';
+
+/** Asks the host whether this image may be pulled at all. Only a clear yes is one. @throws ImageRefusedError */
+export function refuseForbiddenHost(allowHost: (host: string) => unknown, { canonical, host }: Reference): void {
+  const answer = ask(allowHost, host);
+  if (answer === true) return;
+  throw new ImageRefusedError(canonical, 'allowHost', `${canonical}: allowHost ${answer}`);
+}
+
+/** What the host's own function returns may be anything, and it may throw. */
+function ask(allowHost: (host: string) => unknown, host: string): true | string {
+  try {
+    const allowed = allowHost(host);
+    if (allowed === true) return true;
+    return allowed === false
+      ? `does not allow ${host}`
+      : `must return true or false, got ${typeof allowed} for ${host}`;
+  } catch (error) {
+    return `failed for ${host}: ${redactText(error instanceof Error ? error.message : String(error))}`;
+  }
+}
