@@ -169,7 +169,7 @@ export function createRegistryClient(
           });
           if (answer.status === 200) return { done: await take(answer, progress) };
           const { status, zone, answerer } = answer;
-          const body = await readErrorBody(answer.body, authorization?.secrets ?? []);
+          const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);
           if ((status === 401 || status === 403) && answerer === 'registry') {
             return { denied: { status, headers: answer.headers, body, zone } };
           }

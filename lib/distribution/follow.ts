@@ -12,6 +12,9 @@ import { ExchangeError } from './wire-error.js';
 
 const log = createLog('registry');
 
+/** Signatures and keys are longer; hiding every `1` and `GET` would leave no words to read. */
+const minSecretLength = 8;
+
 /** A request whose redirects are followed. */
 export interface FollowedRequest {
   readonly url: URL;
@@ -35,6 +38,8 @@ export interface FollowedRequest {
 /** The answer at the end of all redirects. */
 export interface FollowedAnswer extends Omit<WireAnswer, 'zone'> {
   readonly url: URL;
+  /** Texts in the URL that must not come back out of an error: a signed URL is as good as a password. */
+  readonly secrets: readonly string[];
   /** Where it came from, as far as anybody can tell. */
   readonly zone: AddressZone;
   /** Who gave it: as soon as one redirect has left the first origin, whatever comes is the storage's word. */
@@ -72,7 +77,7 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
     // Behind a proxy the URL's host and the registry's settings are all that is known.
     const hidden = zoneOfHost(url.hostname) ?? (request.isPrivate && !left ? 'private' : 'public');
     const zone = answer.zone ?? hidden;
-    if (!isRedirect(answer.status)) return { ...answer, url, zone, answerer };
+    if (!isRedirect(answer.status)) return { ...answer, url, zone, answerer, secrets: left ? secretsIn(url) : [] };
 
     const target = redirectTarget(url, answer.headers);
     discardBody(answer.body);
@@ -93,4 +98,15 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
 /** Of where a redirect led to, only the host: a signature may be part of the path, too. */
 function showUrl(url: URL, left: boolean): string {
   return left ? `${url.origin}/…` : redactUrl(url);
+}
+
+/** Values of the query in both forms, since a peer may repeat one as it was sent or as it was meant, and the path. */
+function secretsIn(url: URL): readonly string[] {
+  const sent = url.search
+    .slice(1)
+    .split('&')
+    .map((pair) => pair.slice(pair.indexOf('=') + 1));
+  return [...new Set([...sent, ...url.searchParams.values(), url.pathname])].filter(
+    (value) => value.length >= minSecretLength,
+  );
 }

@@ -90,13 +90,13 @@ export async function attemptBlob(
     const { status, headers } = answer;
     if ((status === 401 || status === 403) && answer.answerer === 'registry') {
       limit.letGo();
-      const body = await readErrorBody(answer.body, authorization?.secrets ?? []);
+      const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);
       limit.signal.throwIfAborted();
       return { denied: { status, headers, body, zone: answer.zone } };
     }
     if (status !== 200 && status !== 206) {
       limit.letGo();
-      const body = await readErrorBody(answer.body, authorization?.secrets ?? []);
+      const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);
       limit.signal.throwIfAborted();
       throw statusError({ status, headers, from: answer.answerer, phase: 'layers', body });
     }
