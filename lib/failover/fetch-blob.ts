@@ -3,7 +3,6 @@ import type { BlobSink } from '../engine/blob-sink.js';
 import { judge } from '../health/verdict.js';
 import { backoffMs } from '../policy/backoff.js';
 import { sleep } from '../policy/deadline.js';
-import type { RegistryPhase } from '../vocabulary/phase.js';
 import { Assembly, type WantedBlob } from './assembly.js';
 import type { Candidate, HeartContext } from './context.js';
 import { deliverBlob, LeftQueueError } from './deliver-blob.js';
@@ -215,19 +214,21 @@ class BlobFetch {
 
   #writeDown(candidate: Candidate, judged: Judged, startedAtMs: number): void {
     if (candidate === this.#holder) this.#lost = judged;
-    const phase: RegistryPhase = judged.phase;
-    this.#context.sources.failed({
+    const { sources } = this.#context;
+    const { judgement, phase } = judged;
+    sources.failed({
       candidate,
       phase,
       object: this.#assembly.digest,
-      judgement: judged.judgement,
+      judgement,
       startedAtMs,
       bytes: this.#assembly.offset,
     });
+    if (phase !== 'metadata') return;
     // A token that cannot be had stops the blobs as much as their storage would.
-    if (phase === 'metadata' && judged.judgement.verdict === 'ill') {
-      this.#context.sources.sendLast(candidate, 'layers');
-    }
+    if (judgement.verdict === 'ill') sources.sendLast(candidate, 'layers');
+    const limitedUntilMs = sources.limitedUntilMs(candidate, 'metadata');
+    if (judgement.verdict === 'limited' && limitedUntilMs !== null) sources.limit(candidate, 'layers', limitedUntilMs);
   }
 
   #takeOver(candidate: Candidate): void {

@@ -153,7 +153,7 @@ export class Sources {
         break;
       case 'limited': {
         const untilMs = monotonicMs() + (judgement.retryAfterMs ?? 0);
-        state.limitedUntilMs.set(phase, Math.max(untilMs, state.limitedUntilMs.get(phase) ?? 0));
+        this.limit(candidate, phase, untilMs);
         if (tellHealth) this.#observer.limited(candidate.registry, phase, untilMs);
         break;
       }
@@ -173,6 +173,12 @@ export class Sources {
   /** Sends a candidate to the end for the rest of this pull without blaming it: `again` was of no use. */
   sendLast(candidate: Candidate, phase: RegistryPhase): void {
     this.#sendLast(candidate, phase);
+  }
+
+  /** A phase that another one depends on asked for time: this one has to be left alone as long. */
+  limit(candidate: Candidate, phase: RegistryPhase, untilMs: number): void {
+    const { limitedUntilMs } = this.#state(candidate);
+    limitedUntilMs.set(phase, Math.max(untilMs, limitedUntilMs.get(phase) ?? 0));
   }
 
   /** A candidate was overtaken while it was late. */
