@@ -1,0 +1,57 @@
+import { Command } from 'commander';
+import { runDrill, type DrillEvent, type DrillOutcome } from '../drill/run-drill.js';
+import type { CommandContext } from './command-context.js';
+import { DrillStory } from './drill-story.js';
+import { openScreen } from './screen.js';
+
+interface DrillFlags {
+  readonly json?: true;
+  readonly plain?: true;
+  readonly sabotage?: true;
+}
+
+/** `pull-failover drill` */
+export function drillCommand({ ...context }: CommandContext, onFailed: () => void): Command {
+  return new Command('drill')
+    .summary('replays the registry outage of 26 July 2017 on this machine')
+    .description(
+      'Replays the registry outage of 26 July 2017, in about half a minute: two registries in this process, over ' +
+        'real sockets on the loopback interface, a worker that provisions databases and apps on several hosts, and ' +
+        'images that are read back from disk and checked. Needs no network and no Docker; leaves nothing behind.',
+    )
+    .option('--json', 'print every event, and at the end a summary, as one JSON object per line')
+    .option('--plain', 'print lines only, no moving bars')
+    .option('--sabotage', 'let every registry serve wrong bytes: the drill must then fail')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  pull-failover drill
+  pull-failover drill --json | jq -c 'select(.type == "pull:failed-over")'`,
+    )
+    .action(async (flags: DrillFlags) => {
+      const outcome = flags.json === true ? await drillAsJson(context, flags) : await drillOnScreen(context, flags);
+      if (!outcome.ok) onFailed();
+    });
+}
+
+async function drillAsJson({ stdout, signal }: CommandContext, flags: DrillFlags): Promise<DrillOutcome> {
+  const write = (value: unknown): void => void stdout.write(`${JSON.stringify(value)}\n`);
+  const onEvent = (event: DrillEvent): void => write(event);
+  const outcome = await runDrill({ onEvent, signal, sabotaged: flags.sabotage ?? false });
+  write({ type: 'summary', ...outcome });
+  return outcome;
+}
+
+async function drillOnScreen(context: CommandContext, flags: DrillFlags): Promise<DrillOutcome> {
+  const screen = openScreen(context, { plain: flags.plain ?? false });
+  try {
+    const story = new DrillStory(screen);
+    const onEvent = (event: DrillEvent): void => story.tell(event);
+    const outcome = await runDrill({ onEvent, signal: context.signal, sabotaged: flags.sabotage ?? false });
+    story.conclude(outcome);
+    return outcome;
+  } finally {
+    screen.close();
+  }
+}
