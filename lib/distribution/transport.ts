@@ -5,20 +5,20 @@ import { lostMs } from '../policy/loop-timer.js';
 import type { Answerer } from '../vocabulary/evidence.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import { redactText } from '../vocabulary/redact.js';
-import { AddressRefusedError, anyAddress, type AddressGuard } from './address-guard.js';
-import { zoneOfAddress, zoneOfHost, type AddressZone } from './address-zone.js';
+import { AddressRefusedError, type AddressGuard } from './address-guard.js';
+import { zoneOfHost, type AddressZone } from './address-zone.js';
 import { createConnection, type Arrived, type Connection } from './connection.js';
 import { createConnectionPool } from './connection-pool.js';
+import { dial, DialError } from './dial.js';
 import type { Headers } from './headers.js';
 import type { IncomingBody } from './incoming-body.js';
 import { createNameLookup, systemResolver, type NameResolver } from './name-lookup.js';
 import { createNameWitness } from './name-witness.js';
-import { openSocket, type SocketWatch } from './open-socket.js';
-import { defaultPort, readProxies, type Proxy, type ProxyEnvironment } from './proxies.js';
-import { secureSocket } from './secure-socket.js';
-import { usualIdentity, type TlsIdentity } from './tls-identity.js';
-import { openTunnel, TunnelError } from './tunnel.js';
-import { evidenceOfWireError, type WireCircumstances, type WireStage } from './wire-evidence.js';
+import type { SocketWatch } from './open-socket.js';
+import { readProxies, type Proxy, type ProxyEnvironment } from './proxies.js';
+import type { TlsIdentity } from './tls-identity.js';
+import { TunnelError } from './tunnel.js';
+import { evidenceOfWireError, type WireCircumstances } from './wire-evidence.js';
 import { ExchangeError } from './wire-error.js';
 
 /** What a transport is made with. */
@@ -63,7 +63,7 @@ export interface Transport {
    * @throws ExchangeError, also from the body; the signal's own reason at an abort
    */
   send(request: WireRequest): Promise<WireAnswer>;
-  /** Sockets that are open or being opened. */
+  /** Sockets that are open or being opened; one that speaks TLS counts twice. */
   readonly openSockets: number;
   /** Ends every exchange and every socket at once, those still connecting too. Resolves when they are closed. */
   close(): Promise<void>;
@@ -89,111 +89,70 @@ export function createTransport(options: TransportOptions = {}): Transport {
     if (closing.signal.aborted) socket.destroy();
   };
 
-  async function open(request: WireRequest, proxy: Proxy | null, key: string, reach: Reach): Promise<Connection> {
+  async function connect(request: WireRequest, proxy: Proxy | null, key: string): Promise<Connection> {
     const derived = deriveAbort(request.signal, closing.signal);
     try {
-      return await connect(request, proxy, key, reach, derived.signal);
+      const { socket, zone } = await dial({ ...request, proxy }, { lookup, watch }, derived.signal);
+      return createConnection(request.url.origin, socket, zone, {
+        becameIdle: (connection) => pool.put(key, connection),
+        ended: (connection) => pool.remove(key, connection),
+      });
     } finally {
       derived[Symbol.dispose]();
     }
   }
 
-  async function connect(
-    request: WireRequest,
-    proxy: Proxy | null,
-    key: string,
-    reach: Reach,
-    signal: AbortSignal,
-  ): Promise<Connection> {
-    const { url } = request;
-    const port = url.port === '' ? defaultPort(url) : url.port;
-    let socket: net.Socket;
-    if (proxy === null) {
-      reach.stage = 'connect';
-      const target = { hostname: url.hostname, port: Number(port), guard: request.guard };
-      socket = await openSocket(target, lookup, watch, signal);
-    } else {
-      reach.stage = 'proxy';
-      socket = await openProxySocket(proxy, signal);
-      if (url.protocol === 'https:') {
-        const target = { hostname: url.hostname, port, authorization: proxy.authorization };
-        socket = await openTunnel(socket, proxy.url?.origin ?? '', target, signal);
-      }
-    }
-    const zone = proxy === null ? zoneOfAddress(socket.remoteAddress ?? '') : null;
-    if (url.protocol === 'https:') {
-      reach.stage = 'tls';
-      socket = await secureSocket(socket, url.hostname, request.tls, watch, signal);
-    }
-    reach.stage = 'exchange';
-    return createConnection(url.origin, socket, zone, {
-      becameIdle: (connection) => pool.put(key, connection),
-      ended: (connection) => pool.remove(key, connection),
-    });
-  }
-
-  async function openProxySocket(proxy: Proxy, signal: AbortSignal): Promise<net.Socket> {
-    if (proxy.url === null) throw new TunnelError(null);
-    const port = proxy.url.port === '' ? defaultPort(proxy.url) : proxy.url.port;
-    // The operator has named it: it may be anywhere.
-    const target = { hostname: proxy.url.hostname, port: Number(port), guard: anyAddress };
-    const socket = await openSocket(target, lookup, watch, signal);
-    if (proxy.url.protocol !== 'https:') return socket;
-    return secureSocket(socket, proxy.url.hostname, usualIdentity(), watch, signal);
+  async function idleOrNew(request: WireRequest, proxy: Proxy | null): Promise<Connection> {
+    if (closing.signal.aborted) throw closing.signal.reason;
+    const { url, guard } = request;
+    // Behind a proxy, which does the look-up, this is all that can be checked.
+    const zone = zoneOfHost(url.hostname);
+    if (zone !== null && !guard.admits(zone)) throw new AddressRefusedError(url.hostname, zone);
+    const key = keyOf(request, proxy);
+    const idle = pool.take(key, (each) => each.zone === null || guard.admits(each.zone));
+    return idle ?? (await connect(request, proxy, key));
   }
 
   async function send(request: WireRequest): Promise<WireAnswer> {
-    const { url, signal, guard } = request;
+    const { url, signal } = request;
     signal.throwIfAborted();
     const lostBeforeMs = lostMs();
-    const reach: Reach = { stage: 'connect' };
-    const failure = (error: unknown, arrived: Arrived): ExchangeError =>
+    const explain = (error: unknown, arrived: Arrived): ExchangeError =>
       exchangeErrorOf(closing.signal.aborted ? closing.signal.reason : error, request, {
         ...arrived,
-        stage: reach.stage,
         answerer: request.answerer,
         nameScope: witness.scope,
       });
+
+    const proxy = proxyFor(url);
     let connection: Connection;
-    let proxy: Proxy | null;
     try {
-      if (closing.signal.aborted) throw closing.signal.reason;
-      proxy = proxyFor(url);
-      // Behind a proxy, which does the look-up, this is all that can be checked.
-      const zone = zoneOfHost(url.hostname);
-      if (zone !== null && !guard.admits(zone)) throw new AddressRefusedError(url.hostname, zone);
-      const key = keyOf(request, proxy);
-      const fits = (each: Connection): boolean => each.zone === null || guard.admits(each.zone);
-      connection = pool.take(key, fits) ?? (await open(request, proxy, key, reach));
-      reach.stage = 'exchange';
+      connection = await idleOrNew(request, proxy);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      throw failure(error, {
-        headArrived: false,
-        reused: false,
-        bytes: 0,
-        lateMs: Math.round(lostMs() - lostBeforeMs),
-      });
+      const lateMs = Math.round(lostMs() - lostBeforeMs);
+      throw explain(error, { headArrived: false, reused: false, bytes: 0, lateMs });
     }
-    const forwarded = proxy !== null && url.protocol === 'http:';
+    const forwarder = url.protocol === 'http:' ? proxy : null;
     const reused = connection.requests > 0;
     const answer = await connection.send(
       {
         method: request.method,
-        path: forwarded ? `${url.origin}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
+        path: `${forwarder === null ? '' : url.origin}${url.pathname}${url.search}`,
         headers:
-          forwarded && proxy?.authorization != null
-            ? { ...request.headers, 'proxy-authorization': proxy.authorization }
-            : request.headers,
+          forwarder === null || forwarder.authorization === null
+            ? request.headers
+            : { ...request.headers, 'proxy-authorization': forwarder.authorization },
         ...(request.body === undefined ? {} : { body: request.body }),
         lostBeforeMs,
-        explain: failure,
+        explain,
       },
       signal,
     );
-    if (forwarded && answer.status === 407) {
-      answer.body.cancel(new TunnelError(407));
-      throw failure(new TunnelError(407), { headArrived: true, reused, bytes: 0, lateMs: 0 });
+    if (forwarder !== null && answer.status === 407) {
+      const refused = explain(new TunnelError(407), { headArrived: true, reused, bytes: 0, lateMs: 0 });
+      answer.body.cancel(refused);
+      throw refused;
     }
     return { ...answer, reused, zone: connection.zone };
   }
@@ -221,11 +180,6 @@ export function createTransport(options: TransportOptions = {}): Transport {
   };
 }
 
-/** How far a request had come; an error alone does not tell a proxy's refusal from a registry's. */
-interface Reach {
-  stage: WireStage;
-}
-
 /** The transport was closed under an exchange. */
 class TransportClosedError extends Error {
   override readonly name = 'TransportClosedError';
@@ -246,7 +200,7 @@ function exchangeErrorOf(error: unknown, request: WireRequest, seen: WireCircums
     return new ExchangeError(error.message, { evidence: { kind: 'aborted' }, phase: request.phase, cause: error });
   }
   const evidence = evidenceOfWireError(error, seen);
-  const cause = plainCause(error);
+  const cause = plainCause(error instanceof DialError ? error.cause : error);
   return new ExchangeError(`${request.method} ${request.url.host}: ${cause.message}`, {
     evidence,
     phase: request.phase,

@@ -15,9 +15,8 @@ export class TunnelError extends Error {
 
 /** What a tunnel leads to. */
 export interface TunnelTarget {
-  /** As in a URL: IPv6 addresses in brackets. */
-  readonly hostname: string;
-  readonly port: string;
+  /** `host:port`, IPv6 addresses in brackets. */
+  readonly authority: string;
   /** The value of `Proxy-Authorization`, or null. */
   readonly authorization: string | null;
 }
@@ -33,7 +32,7 @@ export async function openTunnel(
   target: TunnelTarget,
   signal: AbortSignal,
 ): Promise<net.Socket> {
-  const authority = `${target.hostname}:${target.port}`;
+  const { authority } = target;
   let handedOver = false;
   const client = new Client(proxyOrigin, {
     headersTimeout: 0,

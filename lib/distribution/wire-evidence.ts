@@ -3,14 +3,11 @@ import type { Answerer, Evidence } from '../vocabulary/evidence.js';
 import { AddressRefusedError } from './address-guard.js';
 import type { Arrived } from './connection.js';
 import { MalformedAnswerError } from './connection.js';
+import { DialError } from './dial.js';
 import { TunnelError } from './tunnel.js';
-
-/** What a connection was doing when it failed. */
-export type WireStage = 'proxy' | 'connect' | 'tls' | 'exchange';
 
 /** What is known beside the error. */
 export interface WireCircumstances extends Arrived {
-  readonly stage: WireStage;
   readonly answerer: Answerer;
   /** Whether the resolver fails for every name. */
   readonly nameScope: () => 'name' | 'all';
@@ -45,14 +42,16 @@ const tlsCode =
   /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_|EPROTO$)/;
 
 /** Turns an error of the network, of TLS or of undici into what was seen. */
-export function evidenceOfWireError(error: unknown, seen: WireCircumstances): Evidence {
+export function evidenceOfWireError(thrown: unknown, seen: WireCircumstances): Evidence {
+  const stage = thrown instanceof DialError ? thrown.stage : 'exchange';
+  const error = thrown instanceof DialError ? thrown.cause : thrown;
   const code = codeOf(error);
   if (error instanceof AddressRefusedError) return refused(seen.answerer);
   if (hostCodes.includes(code)) return { kind: 'disk', errno: code };
   if (error instanceof TunnelError) {
     return error.status === null ? { kind: 'proxy' } : { kind: 'proxy', status: error.status };
   }
-  if (seen.stage === 'proxy') return { kind: 'proxy' };
+  if (stage === 'proxy') return { kind: 'proxy' };
   if (isMalformed(error, seen.headArrived)) return { kind: 'content', code: 'malformed-response', from: seen.answerer };
   if (code === 'ENOTFOUND' || code === 'ENODATA') return { kind: 'dns', code: 'not-found', scope: seen.nameScope() };
   if (code.startsWith('EAI_') || (error as { syscall?: unknown } | null)?.syscall === 'getaddrinfo') {
@@ -63,7 +62,7 @@ export function evidenceOfWireError(error: unknown, seen: WireCircumstances): Ev
     const { reused, bytes, lateMs } = seen;
     return { kind: 'connection', code: connection, reused, bytes, lateMs };
   }
-  if (seen.stage === 'tls' || tlsCode.test(code)) return { kind: 'tls', code: code === '' ? nameOf(error) : code };
+  if (stage === 'tls' || tlsCode.test(code)) return { kind: 'tls', code: code === '' ? nameOf(error) : code };
   return { kind: 'unexpected', name: nameOf(error) };
 }
 
