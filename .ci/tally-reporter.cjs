@@ -10,8 +10,11 @@ module.exports = class TallyReporter extends reporters.Spec {
   constructor(runner, options) {
     super(runner, options);
     runner.once('end', () => {
-      writeFileSync(options.reporterOptions.output, `${this.stats.passes} ${this.stats.failures}\n`);
+      const { passes, failures } = this.stats;
+      const tally = (lingering) => writeFileSync(options.reporterOptions.output, `${passes} ${failures + lingering}\n`);
+      tally(0);
       setTimeout(() => {
+        tally(1);
         const left = process.getActiveResourcesInfo().join(', ');
         process.stderr.write(`The tests have ended, and left something open: ${left}\n`);
         process.exit(1);
