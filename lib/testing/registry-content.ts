@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
+import { parseDigest } from '../image/digest.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { isRepositoryName, isTag } from './request-target.js';
 import type { TestBlob, TestDocument, TestImage } from './test-image.js';
@@ -74,10 +75,11 @@ export function createRegistryContent(): RegistryContent {
 
 /** `path`, `path:tag` or `path@digest`; without either the tag is `latest`. */
 export function splitName(name: string): { readonly path: string; readonly reference: string } {
-  const match = /^([^:@]+)(?::([^:@]+)|@(sha(?:256|512):[0-9a-f]+))?$/.exec(name);
+  const match = /^([^:@]+)(?::([^:@]+)|@(.+))?$/.exec(name);
   const path = match?.[1] ?? '';
   const reference = match?.[3] ?? match?.[2] ?? 'latest';
-  if (match === null || !isRepositoryName(path) || (match[3] === undefined && !isTag(reference))) {
+  const isReference = match?.[3] === undefined ? isTag(reference) : parseDigest(reference) !== null;
+  if (!isRepositoryName(path) || !isReference) {
     throw new InvalidOptionError('images', `must be named path[:tag] or path@digest, got ${JSON.stringify(name)}`);
   }
   return { path, reference };

@@ -155,14 +155,20 @@ describe('fault proxy', () => {
 
   for (const upstream of ['quay.io', 'ftp://127.0.0.1/', 'http://127.0.0.1:1/v2/', 'http://a:b@127.0.0.1:1', '']) {
     it(`refuses ${JSON.stringify(upstream)} as the origin of a registry`, async () => {
-      const error = await startFaultProxy(upstream).catch((reason: unknown) => reason);
+      const error = await startFaultProxy(upstream).then(
+        (proxy) => running.unshift(proxy),
+        (reason: unknown) => reason,
+      );
       expect(error).to.have.property('option', 'upstream');
     });
   }
 
   it('refuses options that it does not know', async () => {
     const options = { images: {} } as FaultProxyOptions;
-    const error = await startFaultProxy('http://127.0.0.1:1', options).catch((reason: unknown) => reason);
+    const error = await startFaultProxy('http://127.0.0.1:1', options).then(
+      (proxy) => running.unshift(proxy),
+      (reason: unknown) => reason,
+    );
     expect(error).to.have.property('option', 'images');
   });
 
