@@ -102,19 +102,36 @@ function hasBetter({ context, candidate }: Delivery): boolean {
   return context.sources.candidates.some((other) => other !== candidate && !context.sources.hasFailed(other, 'layers'));
 }
 
-/** While a request only queues for a connection, news that its registry failed elsewhere makes it leave the queue. */
+/**
+ * While a request only queues for a connection, news that its registry failed elsewhere makes it leave the queue.
+ * Whoever fails gives its connection up before it tells of the failure: a request that has just got one from the queue
+ * still listens for the rest of the turn.
+ */
 function leaveQueueWhenSentLast(
   { context, candidate, isLast }: Delivery,
   abort: (reason: unknown) => void,
 ): { readonly holdsConnection: (holds: boolean) => void; readonly dispose: () => void } {
-  let isQueued = true;
-  const dispose = context.sources.onSentLast((sentLast, phase) => {
-    if (isQueued && !isLast && sentLast === candidate && phase === 'layers') abort(new LeftQueueError());
+  let state: 'before' | 'queued' | 'held' = 'before';
+  let entering: NodeJS.Immediate | undefined;
+  const stopListening = context.sources.onSentLast((sentLast, phase) => {
+    if (state !== 'held' && !isLast && sentLast === candidate && phase === 'layers') abort(new LeftQueueError());
   });
   return {
     holdsConnection: (holds) => {
-      isQueued = !holds;
+      clearImmediate(entering);
+      if (!holds) {
+        state = 'queued';
+      } else if (state === 'before') {
+        state = 'held';
+      } else {
+        entering = setImmediate(() => {
+          state = 'held';
+        });
+      }
     },
-    dispose,
+    dispose: () => {
+      clearImmediate(entering);
+      stopListening();
+    },
   };
 }
