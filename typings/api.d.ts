@@ -55,10 +55,8 @@ export declare interface BlobStore {
     /** Whether the blob is there in its full size; its content was verified before it got its name. */
     hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
     /**
-     * Opens the place of one blob, with the bytes an earlier writer left. Null when the blob is there, also when
-     * another writer in this process committed it while this call waited for it.
-     *
-     * @throws the signal's reason when it aborts while waiting
+     * Opens a place for one blob, with bytes an earlier writer left and nobody else is going on from. Null when the blob
+     * is there. Never waits for another writer of the same blob, who may be slower or fail: the first to commit wins.
      */
     openBlob(blob: WantedBlob, context: BlobContext): Promise<BlobSink | null>;
     /**
@@ -804,7 +802,8 @@ export declare class NotConfiguredError extends PullFailoverError {
  * after an interruption with the bytes it has.
  *
  * Nothing is created before something is written. What other tools put there stays as it is, byte by byte.
- * A directory that holds a broken layout, or one of another version, is refused with an `EngineError` by every call.
+ * A directory that holds a broken layout, or one of another version, is refused with an `EngineError` by every call
+ * that writes or asks for names.
  * Errors of the file system reach the caller as Node throws them.
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
@@ -891,13 +890,13 @@ export declare interface ParkedPull {
     readonly reason: Reason | null;
 }
 
-/** The host's view of the parked pulls. */
+/** The host's view of the pulls that `whenExhausted: { waitMs }` parked. */
 export declare interface ParkedPulls {
     /** Oldest first. */
     list(): readonly ParkedPull[];
-    /** Lets this pull try again now. False when no such pull is parked. */
+    /** Lets this pull, and those that joined it, try again now. False when no such pull is parked. */
     promote(pullId: string): boolean;
-    /** Ends this pull with `ParkCancelledError`. False when no such pull is parked. */
+    /** Ends this pull with `ParkCancelledError`, and not those that joined it. False when no such pull is parked. */
     cancel(pullId: string): boolean;
 }
 
