@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { TestImage, TestManifest } from '../../../lib/testing/index.js';
+
+interface IndexEntry {
+  readonly digest: string;
+  readonly size: number;
+  readonly mediaType: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What is the library's own in a layout. */
+const workFolder = '.pull-failover';
+
+/** Where the layout keeps what it has not finished, and nothing else. */
+const partialFolder = join(workFolder, 'partial');
+
+/** The token of who holds the lock of the index: one file, which stays. */
+const holderName = 'index.holder';
+
+/**
+ * Proves with nothing but the file system, as any other tool would, that a layout has an image of one platform whole
+ * and right under this name.
+ */
+export async function expectImage(
+  directory: string,
+  name: string,
+  image: TestImage,
+  manifest: TestManifest | undefined = image.manifests[0],
+): Promise<void> {
+  if (manifest === undefined) throw new Error('an image has a manifest');
+  expect(await namedDigest(directory, name), `what ${name} points to`).to.equal(image.digest);
+  const wanted = [image.top, manifest].map(({ digest, bytes }) => ({ digest, sizeBytes: bytes.length }));
+  for (const { digest, sizeBytes } of [...wanted, manifest.config, ...manifest.layers]) {
+    expect(await readDigest(directory, digest), digest).to.deep.equal({ digest, sizeBytes });
+  }
+}
+
+/** What a name of the index points to. */
+export async function namedDigest(directory: string, name: string): Promise<string | null> {
+  const index = JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')) as {
+    readonly manifests: readonly IndexEntry[];
+  };
+  return (
+    index.manifests.find(({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === name)?.digest ??
+    null
+  );
+}
+
+async function readDigest(
+  directory: string,
+  digest: string,
+): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
+  const [algorithm = '', hex = ''] = digest.split(':');
+  const hash = createHash(algorithm);
+  let sizeBytes = 0;
+  for await (const chunk of createReadStream(join(directory, 'blobs', algorithm, hex)) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    sizeBytes += chunk.length;
+  }
+  return { digest: `${algorithm}:${hash.digest('hex')}`, sizeBytes };
+}
+
+/** The files of blobs that were begun and not finished. */
+export async function partialFiles(directory: string): Promise<readonly string[]> {
+  const names = await readdir(join(directory, partialFolder)).catch(() => []);
+  return names.map((name) => join(directory, partialFolder, name));
+}
+
+/** Proves that a layout holds its own files and none that somebody forgot to remove. */
+export async function expectTidy(directory: string): Promise<void> {
+  expect(await readdir(directory)).to.have.members([workFolder, 'blobs', 'index.json', 'oci-layout']);
+  for (const algorithm of await readdir(join(directory, 'blobs'))) {
+    for (const name of await readdir(join(directory, 'blobs', algorithm))) expect(name).to.match(/^[0-9a-f]{64,128}$/);
+  }
+  const own = await readdir(join(directory, workFolder), { recursive: true, withFileTypes: true });
+  const files = own.filter((entry) => entry.isFile()).map(({ name }) => name);
+  expect(files.filter((name) => name !== holderName)).to.deep.equal([]);
+}
+
+/** The bytes of an image of one platform as they are fetched: its documents and blobs, each once. */
+export function bytesOf(image: TestImage, manifest: TestManifest | undefined = image.manifests[0]): number {
+  if (manifest === undefined) throw new Error('an image has a manifest');
+  const sizes = new Map<string, number>();
+  for (const { digest, bytes } of [image.top, manifest]) sizes.set(digest, bytes.length);
+  for (const { digest, sizeBytes } of [manifest.config, ...manifest.layers]) sizes.set(digest, sizeBytes);
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
