@@ -72,7 +72,7 @@ export async function startFaultProxy(upstream: string, options: FaultProxyOptio
       headers: {
         ...Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.has(name))),
         host: origin.host,
-      } as Record<string, string | string[]>,
+      },
       agent,
     });
     // What comes after the first error adds nothing to it.

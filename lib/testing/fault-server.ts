@@ -225,6 +225,7 @@ export async function startFaultServer(
     },
     setFaults: async (faults) => {
       script = createFaultScript(faults);
+      signedUrls.forgetRefused();
       await refusal.follow(script);
     },
     resetConnections: () => {

@@ -25,7 +25,9 @@ export function seededLayer(seed: string, fileName: string, sizeBytes: number): 
 function tarHeader(fileName: string, sizeBytes: number): Uint8Array {
   const header = Buffer.alloc(tarBlockBytes);
   header.write(fileName, 0, 'latin1');
-  header.write('0000644\0' + '0000000\0' + '0000000\0', 100, 'latin1');
+  header.write('0000644\0', 100, 'latin1');
+  header.write('0000000\0', 108, 'latin1');
+  header.write('0000000\0', 116, 'latin1');
   header.write(`${sizeBytes.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
   header.write('00000000000\0', 136, 'latin1');
   // The checksum is computed as if its own field held spaces.

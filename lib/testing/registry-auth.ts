@@ -111,7 +111,7 @@ export function createGate(auth: RegistryAuth | null, service: string, realm: st
         return errorAnswer(400, 'DENIED', 'a puller asks for repository:…:pull only');
 
       const user = userOf(method, authorization, form);
-      if (user === 'rejected') return errorAnswer(401, 'UNAUTHORIZED', 'incorrect username or password');
+      if (user === undefined) return errorAnswer(401, 'UNAUTHORIZED', 'incorrect username or password');
       // A token that opens nothing is still issued, as Docker Hub does: the registry then refuses it.
       const opened = repositories.filter((name): name is string => name !== undefined && opens(user, name));
       const text = randomBytes(24).toString('base64url');
@@ -135,23 +135,20 @@ export function createGate(auth: RegistryAuth | null, service: string, realm: st
     },
   };
 
-  function userOf(
-    method: string,
-    authorization: string | undefined,
-    form: URLSearchParams,
-  ): string | null | 'rejected' {
+  /** The user who asks, null for anybody, or undefined for wrong credentials. */
+  function userOf(method: string, authorization: string | undefined, form: URLSearchParams): string | null | undefined {
     if (method === 'POST') {
       const tokens = (auth?.kind === 'bearer' ? auth.identityTokens : undefined) ?? {};
       const refreshToken = form.get('refresh_token') ?? '';
       if (form.get('grant_type') === 'refresh_token') {
-        return (Object.hasOwn(tokens, refreshToken) ? tokens[refreshToken] : undefined) ?? 'rejected';
+        return Object.hasOwn(tokens, refreshToken) ? tokens[refreshToken] : undefined;
       }
       const name = form.get('username') ?? '';
-      return form.get('grant_type') === 'password' && isUser(name, form.get('password') ?? '') ? name : 'rejected';
+      return form.get('grant_type') === 'password' && isUser(name, form.get('password') ?? '') ? name : undefined;
     }
     if (authorization === undefined) return null;
     const given = parseBasic(authorization);
-    return given !== null && isUser(given.name, given.password) ? given.name : 'rejected';
+    return given !== null && isUser(given.name, given.password) ? given.name : undefined;
   }
 }
 

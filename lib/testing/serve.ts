@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { type Answer, errorAnswer } from './answer.js';
-import { delayOf, faultedRange, replacementOf, spoil } from './apply-faults.js';
+import { delayOf, replacementOf } from './replace-answer.js';
+import { faultedRange, spoil } from './spoil-answer.js';
 import type { ByteRange } from './byte-range.js';
 import type { RequestFault, FaultGroup } from './fault.js';
 import type { FaultScript, Place } from './fault-script.js';

@@ -18,6 +18,8 @@ export interface SignedUrls {
   check(method: string, target: string): SignedGrant | 'expired' | 'signature';
   /** Whether an expired URL of this blob was refused before. */
   wasRefused(repository: string, digest: Digest): boolean;
+  /** Forgets which were refused: faults count anew. */
+  forgetRefused(): void;
 }
 
 const signatureKey = 'X-Amz-Signature';
@@ -45,5 +47,8 @@ export function createSignedUrls(storageUrl: string, expiresMs: number): SignedU
       return 'expired';
     },
     wasRefused: (repository, digest) => refused.has(keyOf(repository, digest)),
+    forgetRefused: () => {
+      refused.clear();
+    },
   };
 }

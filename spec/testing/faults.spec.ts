@@ -150,13 +150,8 @@ for (const place of ['a registry double', 'a fault proxy'] as const) {
 
       it(`stall after ${at} of ${sizeBytes} bytes sends those and no more, until the client leaves`, async () => {
         await server.setFaults([layers.stall({ afterBytes: at })]);
-        const leave = new AbortController();
-        const stalled = ask(`${server.url}${blobPath}`, { signal: leave.signal });
-        const count = server.requests.length;
-        await until(() => server.requests.length > count && server.requests.at(-1)?.status === 200);
-        await until(() => server.requests.at(-1)?.bytesSent === at);
-        leave.abort();
-        const { body } = await stalled;
+        const { status, body, end } = await ask(`${server.url}${blobPath}`, { leaveAfterBytes: at });
+        expect([status, end]).to.deep.equal([200, 'left']);
         expect(body.equals(content.subarray(0, at))).to.equal(true);
         await until(() => server.requests.at(-1)?.outcome !== 'open');
         expect(server.requests.at(-1)).to.include({ bytesSent: at, outcome: 'cut-by-fault' });
@@ -377,6 +372,8 @@ for (const place of ['a registry double', 'a fault proxy'] as const) {
       expect([refused.status, refused.headers['content-type']]).to.deep.equal([403, 'application/xml']);
       expect(refused.body.toString('utf8')).to.contain('<Code>AccessDenied</Code>');
       expect((await get(blobPath)).status).to.equal(200);
+      await server.setFaults([layers.expiredRedirect()]);
+      expect((await get(blobPath)).status).to.equal(307);
     });
 
     for (const [name, fault, expected] of [

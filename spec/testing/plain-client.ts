@@ -15,7 +15,7 @@ export interface PlainRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly agent?: Agent;
-  /** Leaves once so many body bytes have arrived. */
+  /** Leaves once so many body bytes have arrived; 0: once the headers have. */
   readonly leaveAfterBytes?: number;
   readonly signal?: AbortSignal;
 }
@@ -37,10 +37,12 @@ export async function ask(url: string, options: PlainRequest = {}): Promise<Plai
   let bytes = 0;
   let end = 'complete';
   try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes >= leaveAfterBytes) break;
+    if (leaveAfterBytes > 0) {
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes >= leaveAfterBytes) break;
+      }
     }
     if (bytes >= leaveAfterBytes) {
       end = 'left';

@@ -61,7 +61,7 @@ describe('the network of a registry double', () => {
     const failureOf = (url: string): Promise<string> =>
       get(url).then(
         ({ status }) => `answered ${status}`,
-        (error: NodeJS.ErrnoException) => error.code ?? error.name,
+        (error: unknown) => (error as NodeJS.ErrnoException).code ?? 'unknown',
       );
 
     it('serves blobs, and fails in the middle of them as without', async () => {
