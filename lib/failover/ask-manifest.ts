@@ -6,11 +6,12 @@ import { ExchangeError } from '../distribution/wire-error.js';
 import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import { digestAlgorithm, digestOf } from '../image/digest.js';
 import { ManifestError, parseManifest, type ImageDocument } from '../image/manifest.js';
+import type { Judgement } from '../health/verdict.js';
 import { deriveAbort } from '../policy/deadline.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { Candidate, HeartContext } from './context.js';
-import { judgeThrown } from './failure.js';
-import { createQueueTimers } from './queue-timers.js';
+import { judgeThrown, stopError } from './failure.js';
+import type { QueueTimers } from './queue-timers.js';
 import { unsupportedImage } from './verified-document.js';
 
 /** What to fetch: the document a tag names, or the one with this digest. */
@@ -34,22 +35,27 @@ const retryPauseMs = 100;
  * Asks one candidate for one manifest, again while that may help, within `metadata.totalMs`.
  * Each failure is written down in the pull's sources before it is thrown.
  *
- * @throws the signal's reason; UnsupportedImageError when no registry can help; else the failure of the last try
+ * @param queue is told when the request holds a connection, for this limit and for whoever else measures it
+ * @throws the signal's reason; UnsupportedImageError or HostFaultError when no registry can help; else the failure of
+ *   the last try
  */
 export async function askManifest(
   context: HeartContext,
   candidate: Candidate,
   wanted: WantedManifest,
+  queue: QueueTimers,
   signal: AbortSignal,
 ): Promise<FetchedManifest> {
   using work = deriveAbort(signal);
   const { totalMs } = context.limits.metadata;
-  const queue = createQueueTimers();
   const tries = pRetry(() => tryOnce(context, candidate, wanted, work.signal, queue.holdsConnection), {
     retries: maxRetries,
     minTimeout: retryPauseMs,
     factor: 2,
     signal: work.signal,
+    onFailedAttempt: ({ retriesLeft }) => {
+      if (retriesLeft === 0) context.sources.sendLast(candidate, 'metadata');
+    },
   });
   const startedAtMs = monotonicMs();
   try {
@@ -94,9 +100,10 @@ async function tryOnce(
     // p-retry wants an Error; the caller rethrows the signal's own reason.
     if (signal.aborted) throw new AbortError('aborted');
     if (error instanceof UnsupportedImageError) throw new AbortError(error);
-    const verdict = writeDown(context, candidate, wanted, error, startedAtMs);
-    if (verdict === 'again') throw error;
-    throw new AbortError(error instanceof Error ? error : String(error));
+    const judgement = writeDown(context, candidate, wanted, error, startedAtMs);
+    if (judgement.verdict === 'again') throw error;
+    const failure = judgement.verdict === 'stop' ? stopError(judgement, error) : error;
+    throw new AbortError(failure instanceof Error ? failure : String(failure));
   }
 }
 
@@ -106,10 +113,10 @@ function writeDown(
   wanted: WantedManifest,
   error: unknown,
   startedAtMs: number,
-): string {
+): Judgement {
   const { judgement, phase } = judgeThrown(error, candidate, 'metadata', objectOf(wanted));
   context.sources.failed({ candidate, phase, object: objectOf(wanted), judgement, startedAtMs, bytes: 0 });
-  return judgement.verdict;
+  return judgement;
 }
 
 /** Compares what came with what was wanted; a wrong document is the registry's failure, an impossible one the image's. */

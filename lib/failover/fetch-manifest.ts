@@ -2,10 +2,10 @@ import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
 import { judge } from '../health/verdict.js';
 import { deriveAbort, type DerivedAbort } from '../policy/deadline.js';
-import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
 import { askManifest, objectOf, type FetchedManifest, type WantedManifest } from './ask-manifest.js';
 import type { Candidate, HeartContext } from './context.js';
 import { exhausted, waitForLimited } from './limited.js';
+import { createQueueTimers, type QueueTimers } from './queue-timers.js';
 
 /**
  * Fetches a manifest by digest, or what a tag names, from the candidates in order: the next one is asked when one
@@ -37,6 +37,8 @@ export async function fetchManifest(
 interface Asked {
   readonly candidate: Candidate;
   readonly abort: DerivedAbort;
+  /** Its clock: our own queue is not its lateness. */
+  readonly queue: QueueTimers;
   readonly outcome: Promise<Outcome>;
 }
 
@@ -53,27 +55,39 @@ async function walk(
   const { signal, sources, hedge } = context;
   signal.throwIfAborted();
   const running = new Map<Candidate, Asked>();
+  const asked: Candidate[] = [];
   const waiting = [...candidates];
   /** The one whose work whoever answers takes over: the first that was asked. */
   const first = candidates[0];
   let lateAfterMs: number | null = null;
 
-  const ask = (): Candidate | null => {
+  const ask = (): Asked | null => {
     const candidate = waiting.shift();
     if (candidate === undefined) return null;
-    running.set(candidate, start(context, wanted, candidate));
-    return candidate;
+    const started = start(context, wanted, candidate);
+    running.set(candidate, started);
+    asked.push(candidate);
+    return started;
   };
   const abortAll = (): void => {
-    for (const asked of running.values()) asked.abort.abort(signal.reason);
+    for (const { abort } of running.values()) abort.abort(signal.reason);
+  };
+  /**
+   * Whoever was asked before the winner and is still running has been overtaken. It keeps its connection until it
+   * answers or its limit expires: only that tells a slow registry from a dead one.
+   */
+  const suspectLate = (winner: Candidate): void => {
+    for (const candidate of asked.slice(0, asked.indexOf(winner))) {
+      if (running.has(candidate)) sources.suspect(candidate, 'metadata');
+    }
   };
 
   signal.addEventListener('abort', abortAll, { once: true });
   try {
     let newest = ask();
     while (running.size > 0) {
-      const delayMs = newest === null || waiting.length === 0 ? Infinity : hedge.delayMs(newest.registry);
-      const outcome = await firstOutcome([...running.values()], delayMs);
+      const delayMs = newest === null || waiting.length === 0 ? Infinity : hedge.delayMs(newest.candidate.registry);
+      const outcome = await firstOutcome([...running.values()], newest?.queue ?? null, delayMs);
       if (outcome === 'late') {
         // Without a budget the one that was asked simply gets all of its limit.
         newest = hedge.take() ? ask() : null;
@@ -82,6 +96,7 @@ async function walk(
       }
       running.delete(outcome.asked);
       if (outcome.kind === 'fetched') {
+        suspectLate(outcome.asked);
         if (first !== undefined && outcome.asked !== first)
           tookOver(context, wanted, first, outcome.asked, lateAfterMs);
         return outcome.manifest;
@@ -95,16 +110,14 @@ async function walk(
   } finally {
     signal.removeEventListener('abort', abortAll);
     if (signal.aborted) abortAll();
-    // Whoever is still running has been overtaken. It keeps its connection until it answers or its limit expires:
-    // only that tells a slow registry from a dead one.
-    for (const { candidate } of running.values()) sources.suspect(candidate, 'metadata');
   }
 }
 
 function start(context: HeartContext, wanted: WantedManifest, candidate: Candidate): Asked {
   const abort = deriveAbort(context.outliving);
   const answered = context.hedge.asked(candidate.registry);
-  const outcome = askManifest(context, candidate, wanted, abort.signal)
+  const queue = createQueueTimers();
+  const outcome = askManifest(context, candidate, wanted, queue, abort.signal)
     .then(
       (manifest): Outcome => {
         answered();
@@ -116,23 +129,28 @@ function start(context: HeartContext, wanted: WantedManifest, candidate: Candida
     .finally(() => {
       abort[Symbol.dispose]();
     });
-  return { candidate, abort, outcome };
+  return { candidate, abort, queue, outcome };
 }
 
-/** The first outcome, or `late` when there is none within `delayMs`. */
-async function firstOutcome(asked: readonly Asked[], delayMs: number): Promise<Outcome | 'late'> {
+/** The first outcome, or `late` when there is none within `delayMs` by this clock. */
+async function firstOutcome(
+  asked: readonly Asked[],
+  clock: QueueTimers | null,
+  delayMs: number,
+): Promise<Outcome | 'late'> {
   const outcomes = asked.map(({ outcome }) => outcome);
-  if (delayMs === Infinity) return Promise.race(outcomes);
-  let timer: LoopTimer | undefined;
+  if (clock === null || delayMs === Infinity) return Promise.race(outcomes);
+  let isLate: () => void = () => {};
   const late = new Promise<'late'>((resolve) => {
-    timer = startLoopTimer(delayMs, () => {
+    isLate = () => {
       resolve('late');
-    });
+    };
   });
+  const timer = clock.start(delayMs, isLate);
   try {
     return await Promise.race([...outcomes, late]);
   } finally {
-    timer?.cancel();
+    timer.cancel();
   }
 }
 

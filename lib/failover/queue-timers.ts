@@ -1,35 +1,48 @@
 import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
 
-/** Timers for `p-timeout` that stand still while our own queue holds a request back. */
+/** Timers of one request that stand still while our own queue holds it back, and before its first connection. */
 export interface QueueTimers {
+  /** In the shape that `p-timeout` takes. */
   readonly customTimers: {
     readonly setTimeout: typeof globalThis.setTimeout;
     readonly clearTimeout: typeof globalThis.clearTimeout;
   };
-  /** Tells whether the request holds a connection now. The limit starts with the first one. */
+  /** Cancel it, also after it has expired. */
+  start(ms: number, onExpired: () => void): Pick<LoopTimer, 'cancel'>;
+  /** Tells whether the request holds a connection now. */
   holdsConnection(holds: boolean): void;
 }
 
-/** Makes the timers of one limit; it runs only from the first connection on, and not while waiting for another one. */
+/** Makes the timers of one request. */
 export function createQueueTimers(): QueueTimers {
-  let timer: LoopTimer | null = null;
+  const timers = new Set<LoopTimer>();
   let running = false;
+  const start = (ms: number, onExpired: () => void): Pick<LoopTimer, 'cancel'> => {
+    const timer = startLoopTimer(ms, onExpired);
+    if (!running) timer.pause();
+    timers.add(timer);
+    return {
+      cancel: () => {
+        timers.delete(timer);
+        timer.cancel();
+      },
+    };
+  };
   return {
+    start,
     customTimers: {
-      setTimeout: ((expired: () => void, ms: number) => {
-        timer = startLoopTimer(ms, expired);
-        if (!running) timer.pause();
-        return timer;
-      }) as unknown as typeof globalThis.setTimeout,
-      clearTimeout: (() => {
+      setTimeout: ((expired: () => void, ms: number) => start(ms, expired)) as unknown as typeof globalThis.setTimeout,
+      clearTimeout: ((timer: Pick<LoopTimer, 'cancel'> | undefined) => {
         timer?.cancel();
       }) as unknown as typeof globalThis.clearTimeout,
     },
     holdsConnection(holds) {
       if (holds === running) return;
       running = holds;
-      if (holds) timer?.resume();
-      else timer?.pause();
+      for (const timer of timers) {
+        if (holds) timer.resume();
+        else timer.pause();
+      }
     },
   };
 }
