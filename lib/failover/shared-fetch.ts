@@ -26,6 +26,8 @@ interface RunningFetch {
   readonly context: HeartContext;
   readonly work: DerivedAbort;
   readonly done: Promise<void>;
+  /** Nobody can come to wait for it any more. */
+  readonly forget: () => void;
   /** Those who wait for the end without getting the bytes as they come. */
   watchers: number;
 }
@@ -42,20 +44,32 @@ export class SharedFetches {
   /** Brings the blob into the request's store. Errors are those of `fetchBlob`. */
   async fetch(context: HeartContext, request: SharedBlobRequest): Promise<void> {
     const key = `${request.blob.digest} ${request.key}`;
-    const late = this.#running.get(key);
-    if (late !== undefined && (late.store === request.store || !late.fanOut.canJoin)) {
-      if ((await watch(context, request.blob, late)) && (await isThere(context, request, late))) return;
-    }
-    const sink = await request.store.openBlob(request.blob, context);
-    if (sink === null) return;
-    try {
-      const running = this.#running.get(key);
-      const outlet = new Outlet(sink);
-      if (running === undefined) await attend(context, request.blob, this.#lead(context, request, key, outlet), outlet);
-      else if (running.fanOut.join(outlet)) await attend(context, request.blob, running, outlet);
-      else await fetchBlob(context, request.blob, sink);
-    } finally {
-      await sink.release();
+    let mayWait = true;
+    for (;;) {
+      const late = this.#running.get(key);
+      if (mayWait && late !== undefined && (late.store === request.store || !late.fanOut.canJoin)) {
+        if ((await watch(context, request.blob, late)) && (await isThere(context, request, late))) return;
+        // It was of no use once: what is missing now is this pull's own to fetch.
+        mayWait = false;
+      }
+      const sink = await request.store.openBlob(request.blob, context);
+      if (sink === null) return;
+      try {
+        const running = this.#running.get(key);
+        // Somebody began while the sink was opened: two sinks of one store would write the same bytes twice.
+        if (mayWait && running?.store === request.store) continue;
+        const outlet = new Outlet(sink);
+        if (running === undefined) {
+          await attend(context, request.blob, this.#lead(context, request, key, outlet), outlet);
+        } else if (running.store !== request.store && running.fanOut.join(outlet)) {
+          await attend(context, request.blob, running, outlet);
+        } else {
+          await fetchBlob(context, request.blob, sink);
+        }
+        return;
+      } finally {
+        await sink.release();
+      }
     }
   }
 
@@ -66,16 +80,19 @@ export class SharedFetches {
     });
     const assembly: Assembly = new Assembly(request.blob, fanOut);
     const shared: HeartContext = { ...context, signal: work.signal };
+    const forget = (): void => {
+      if (this.#running.get(key)?.work === work) this.#running.delete(key);
+    };
     const run = async (): Promise<void> => {
       try {
         await primeBlob(shared, assembly);
         await completeBlob(shared, assembly);
       } finally {
-        this.#running.delete(key);
+        forget();
         work[Symbol.dispose]();
       }
     };
-    const running: RunningFetch = { store: request.store, fanOut, context, work, done: run(), watchers: 0 };
+    const running: RunningFetch = { store: request.store, fanOut, context, work, done: run(), forget, watchers: 0 };
     // Everybody may have left by the time it fails.
     running.done.catch(() => {});
     this.#running.set(key, running);
@@ -126,6 +143,7 @@ async function watch(context: HeartContext, blob: WantedBlob, running: RunningFe
 
 function endIfDeserted(running: RunningFetch): void {
   if (running.watchers === 0 && running.fanOut.outlets.size === 0) {
+    running.forget();
     running.work.abort(new Error('nobody waits for this blob any more'));
   }
 }
