@@ -9,7 +9,8 @@ import { ManifestError, parseManifest, type ImageDocument } from '../image/manif
 import type { Judgement } from '../health/verdict.js';
 import { deriveAbort } from '../policy/deadline.js';
 import type { Digest } from '../vocabulary/digest.js';
-import type { Candidate, HeartContext } from './context.js';
+import type { Candidate } from './candidate.js';
+import type { HeartContext } from './context.js';
 import { judgeThrown, stopError } from './failure.js';
 import type { QueueTimers } from './queue-timers.js';
 import { unsupportedImage } from './verified-document.js';

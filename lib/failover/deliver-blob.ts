@@ -2,7 +2,8 @@ import { ExchangeError } from '../distribution/wire-error.js';
 import { deriveAbort } from '../policy/deadline.js';
 import type { Assembly } from './assembly.js';
 import { watchBody } from './body-watch.js';
-import type { Candidate, HeartContext } from './context.js';
+import type { Candidate } from './candidate.js';
+import type { HeartContext } from './context.js';
 
 /** A candidate failed elsewhere while this request was still queued for a connection to it: ask the next one instead. */
 export class LeftQueueError extends Error {

@@ -4,7 +4,7 @@ import { evidenceOfHostError } from '../health/host-fault.js';
 import { judge, type Failure, type Judgement } from '../health/verdict.js';
 import type { Evidence } from '../vocabulary/evidence.js';
 import type { Phase, RegistryPhase } from '../vocabulary/phase.js';
-import type { Candidate } from './context.js';
+import type { Candidate } from './candidate.js';
 
 /** The engine's side failed while bytes were handed over: never the registry's fault. */
 export class SinkError extends Error {

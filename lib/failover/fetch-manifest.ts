@@ -3,7 +3,8 @@ import { HostFaultError } from '../errors/host-fault-error.js';
 import { judge } from '../health/verdict.js';
 import { deriveAbort, type DerivedAbort } from '../policy/deadline.js';
 import { askManifest, objectOf, type FetchedManifest, type WantedManifest } from './ask-manifest.js';
-import type { Candidate, HeartContext } from './context.js';
+import type { Candidate } from './candidate.js';
+import type { HeartContext } from './context.js';
 import { exhausted, waitForLimited } from './limited.js';
 import { createQueueTimers, type QueueTimers } from './queue-timers.js';
 

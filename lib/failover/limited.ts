@@ -2,7 +2,8 @@ import { monotonicMs } from '../clock/time.js';
 import { PullExhaustedError } from '../errors/pull-exhausted-error.js';
 import { sleep } from '../policy/deadline.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
-import type { Candidate, HeartContext } from './context.js';
+import type { Candidate } from './candidate.js';
+import type { HeartContext } from './context.js';
 
 /** Waits for a Retry-After in a row without anything served in between; more would be a way to hang for ever. */
 const maxWaits = 3;

@@ -1,11 +1,13 @@
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
 import { ReplicaDivergedError } from '../errors/replica-diverged-error.js';
+import { isUnsupportedImageError } from '../errors/unsupported-image-error.js';
 import { formatPlatform, type Platform } from '../image/platform.js';
 import type { Reference } from '../image/reference.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { Resolution } from '../vocabulary/report.js';
 import type { FetchedManifest } from './ask-manifest.js';
-import type { Candidate, HeartContext } from './context.js';
+import type { Candidate } from './candidate.js';
+import type { HeartContext } from './context.js';
 import { fetchManifest } from './fetch-manifest.js';
 import { loadImageTree, type ImageTree, type LocalDocuments } from './image-tree.js';
 import { readVerifiedDocument } from './verified-document.js';
@@ -144,13 +146,8 @@ async function judgeReplica(
 }
 
 async function configOf(context: HeartContext, request: ResolveRequest, root: FetchedManifest): Promise<Digest | null> {
-  try {
-    return (await loadImageTree(context, root, request.platform, request.local)).config.digest;
-  } catch (error) {
-    if (context.signal.aborted) throw context.signal.reason;
-    if (isPullExhaustedError(error)) return null;
-    throw error;
-  }
+  const tree = await unlessUseless(context, () => loadImageTree(context, root, request.platform, request.local));
+  return tree?.config.digest ?? null;
 }
 
 async function treeOf(context: HeartContext, request: ResolveRequest, digest: Digest): Promise<ImageTree> {
@@ -201,18 +198,28 @@ export async function findOtherPacking(
   return null;
 }
 
-async function treeAt(
+function treeAt(
   context: HeartContext,
   request: ResolveRequest,
   tag: string,
   candidate: Candidate,
 ): Promise<ImageTree | null> {
-  try {
+  return unlessUseless(context, async () => {
     const root = await fetchManifest(context, { tag }, (other) => other === candidate);
-    return await loadImageTree(context, root, request.platform, request.local);
+    return loadImageTree(context, root, request.platform, request.local);
+  });
+}
+
+/** What one replica has under a tag; null when that cannot be had, or is nothing that runs here. It is not the image wanted. */
+async function unlessUseless(
+  context: HeartContext,
+  load: () => Promise<ImageTree>,
+): Promise<ImageTree | null> {
+  try {
+    return await load();
   } catch (error) {
     if (context.signal.aborted) throw context.signal.reason;
-    if (isPullExhaustedError(error)) return null;
+    if (isPullExhaustedError(error) || isUnsupportedImageError(error)) return null;
     throw error;
   }
 }

@@ -3,7 +3,8 @@ import type { Judgement } from '../health/verdict.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, Served } from '../vocabulary/report.js';
-import type { Candidate, HeartObserver } from './context.js';
+import type { Candidate } from './candidate.js';
+import type { HeartObserver } from './heart-observer.js';
 
 /** What a pull's view tells those who share one of its fetches. */
 export interface SourcesListener {

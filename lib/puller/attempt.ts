@@ -1,6 +1,7 @@
 import { monotonicMs } from '../clock/time.js';
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
-import type { Candidate, HeartContext } from '../failover/context.js';
+import type { Candidate } from '../failover/candidate.js';
+import type { HeartContext } from '../failover/context.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import { findOtherPacking, resolveImage, type ResolvedImage, type ResolveRequest } from '../failover/resolve-image.js';
 import { Sources } from '../failover/sources.js';

@@ -1,6 +1,6 @@
 import { createLog } from '../log/log.js';
 import { epochMs, monotonicMs } from '../clock/time.js';
-import type { HeartObserver } from '../failover/context.js';
+import type { HeartObserver } from '../failover/heart-observer.js';
 import type { PullResumed } from '../events/pull-event.js';
 import type { Circuits } from '../health/circuit.js';
 import type { Callers } from './callers.js';

@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import { createRegistryClient } from '../../../lib/distribution/client.js';
 import { createTransport, type Transport } from '../../../lib/distribution/transport.js';
-import type { Candidate, HeartContext, HeartObserver } from '../../../lib/failover/context.js';
+import type { Candidate } from '../../../lib/failover/candidate.js';
+import type { HeartContext } from '../../../lib/failover/context.js';
+import type { HeartObserver } from '../../../lib/failover/heart-observer.js';
 import { HedgeGate, type HedgeSettings } from '../../../lib/failover/hedge.js';
 import { Sources } from '../../../lib/failover/sources.js';
 import { resolveLimits, type Timeouts } from '../../../lib/policy/limits.js';
