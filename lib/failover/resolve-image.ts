@@ -211,10 +211,7 @@ function treeAt(
 }
 
 /** What one replica has under a tag; null when that cannot be had, or is nothing that runs here. It is not the image wanted. */
-async function unlessUseless(
-  context: HeartContext,
-  load: () => Promise<ImageTree>,
-): Promise<ImageTree | null> {
+async function unlessUseless(context: HeartContext, load: () => Promise<ImageTree>): Promise<ImageTree | null> {
   try {
     return await load();
   } catch (error) {
