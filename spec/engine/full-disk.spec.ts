@@ -47,7 +47,7 @@ describe('A layout on a disk', function () {
   async function codeOf(work: Promise<unknown>): Promise<unknown> {
     return work.then(
       () => 'it was fulfilled',
-      (error: NodeJS.ErrnoException) => error.code,
+      (error: unknown) => (error as NodeJS.ErrnoException).code,
     );
   }
 

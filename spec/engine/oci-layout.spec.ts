@@ -74,7 +74,7 @@ describe('An OCI layout', () => {
       ['an age of 0', 'images', { partials: { maxAgeMs: 0 } }, 'partials.maxAgeMs'],
     ] as const) {
       it(`refuse ${title} by name`, () => {
-        const make = (): unknown => ociLayout(directory as string, options as object);
+        const make = (): unknown => ociLayout(directory as string, options);
         expect(make).to.throw(InvalidOptionError).with.property('option', option);
       });
     }

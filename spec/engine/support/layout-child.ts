@@ -29,7 +29,7 @@ export interface LayoutChild {
 
 /** @param through a command that runs the process in some other way, with its arguments: `unshare …` */
 export function startLayoutChild(directory: string, through: readonly string[] = []): LayoutChild {
-  const [command = process.execPath, ...execArgv] = [...through, process.execPath, '--import', 'tsx'];
+  const [command, ...execArgv] = [...through, process.execPath, '--import', 'tsx'];
   const child = fork(fileURLToPath(new URL('./layout-process.ts', import.meta.url)), [directory], {
     execPath: command,
     execArgv,

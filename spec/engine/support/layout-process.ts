@@ -34,7 +34,7 @@ async function obey(order: Order): Promise<Reply> {
 }
 
 process.on('message', (order: Order) => {
-  obey(order)
+  void obey(order)
     .catch((error: unknown): Reply => ({ kept: null, error: String(error) }))
     .then((reply) => {
       if (process.connected) process.send?.(reply);
