@@ -1,13 +1,14 @@
+import { monotonicMs } from '../clock/time.js';
+import { createLog } from '../log/log.js';
 import type { Answerer } from '../vocabulary/evidence.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import { redactUrl } from '../vocabulary/redact.js';
-import { createLog } from '../log/log.js';
 import { guardOfAnswer, type AddressGuard } from './address-guard.js';
 import { zoneOfHost, type AddressZone } from './address-zone.js';
 import { discardBody } from './discard-body.js';
 import { isRedirect, maxRedirects, redirectTarget } from './redirect.js';
 import type { TlsIdentity } from './tls-identity.js';
-import type { Transport, WireAnswer } from './transport.js';
+import type { Transport, WireAnswer, WireRequest } from './transport.js';
 import { ExchangeError } from './wire-error.js';
 
 const log = createLog('registry');
@@ -62,7 +63,8 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
   for (let redirects = 0; ; redirects += 1) {
     const answerer: Answerer = left && request.answerer === 'registry' ? 'storage' : request.answerer;
     const authorized = request.authorization !== null && !left;
-    const answer = await transport.send({
+    const shown = `${request.method} ${showUrl(url, left)}`;
+    const answer = await sendLogged(transport, request.pullId, shown, {
       url,
       method: request.method,
       headers: authorized ? { ...request.headers, authorization: request.authorization } : request.headers,
@@ -72,8 +74,6 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
       phase: request.phase,
       signal: request.signal,
     });
-    const shown = `${request.method} ${showUrl(url, left)}`;
-    log(request.pullId, shown, { status: answer.status });
     // Behind a proxy the URL's host and the registry's settings are all that is known.
     const hidden = zoneOfHost(url.hostname) ?? (request.isPrivate && !left ? 'private' : 'public');
     const zone = answer.zone ?? hidden;
@@ -92,6 +92,27 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
     left ||= !home;
     guard = home ? request.guard : guardOfAnswer(zone);
     url = target.url;
+  }
+}
+
+async function sendLogged(
+  transport: Transport,
+  pullId: string,
+  shown: string,
+  request: WireRequest,
+): Promise<WireAnswer> {
+  const startedAtMs = monotonicMs();
+  const elapsedMs = (): number => Math.round(monotonicMs() - startedAtMs);
+  try {
+    const answer = await transport.send(request);
+    log(pullId, shown, { status: answer.status, reused: answer.reused, ms: elapsedMs() });
+    return answer;
+  } catch (error) {
+    log(pullId, shown, {
+      failed: error instanceof ExchangeError ? error.message : 'ended by its caller',
+      ms: elapsedMs(),
+    });
+    throw error;
   }
 }
 

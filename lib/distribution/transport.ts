@@ -159,7 +159,9 @@ export function createTransport(options: TransportOptions = {}): Transport {
 
   async function close(): Promise<void> {
     closing.abort(new TransportClosedError());
-    const closed = [...sockets].map(
+    // TLS within TLS, through a proxy, never says that it is closed when its carrier is destroyed before it.
+    const innermostFirst = [...sockets].reverse();
+    const closed = innermostFirst.map(
       (socket) =>
         new Promise<void>((resolve) => {
           // Each leaves the set as it emits this, so none in the set has.

@@ -21,6 +21,7 @@ const connectionCodes: Readonly<Record<string, ConnectionCode>> = {
   ECONNABORTED: 'reset',
   EPIPE: 'reset',
   ETIMEDOUT: 'timed-out',
+  ERR_SOCKET_CONNECTION_TIMEOUT: 'timed-out',
   EHOSTUNREACH: 'unreachable',
   ENETUNREACH: 'unreachable',
   EHOSTDOWN: 'unreachable',
@@ -28,10 +29,13 @@ const connectionCodes: Readonly<Record<string, ConnectionCode>> = {
   EADDRNOTAVAIL: 'unreachable',
   EACCES: 'unreachable',
   EPERM: 'unreachable',
+  EAFNOSUPPORT: 'unreachable',
   UND_ERR_SOCKET: 'closed',
   UND_ERR_DESTROYED: 'closed',
   UND_ERR_CLOSED: 'closed',
   UND_ERR_ABORTED: 'closed',
+  ERR_STREAM_DESTROYED: 'closed',
+  ERR_STREAM_PREMATURE_CLOSE: 'closed',
 };
 
 /** This process, or this host, has nothing left to open a socket with. */

@@ -1,59 +1,14 @@
-import http from 'node:http';
-import net from 'node:net';
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { startRawServer, startServer, type TestServer } from '../support/servers.js';
 import { createAuthority, type TestAuthority, type TestCertificate } from '../support/tls.js';
+import { startProxy } from './test-proxy.js';
 import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, type Rig } from './rig.js';
-
-/** A real proxy: forwards plain requests, and tunnels. Every name leads to loopback. */
-interface TestProxy extends TestServer {
-  readonly targets: readonly string[];
-  readonly authorizations: readonly (string | undefined)[];
-}
-
-async function startProxy(connectTo: (authority: string) => number, refuse: number | null = null): Promise<TestProxy> {
-  const targets: string[] = [];
-  const authorizations: (string | undefined)[] = [];
-  const inner = http.createServer((request, response) => {
-    targets.push(request.url ?? '');
-    authorizations.push(request.headers['proxy-authorization']);
-    if (refuse !== null) {
-      response.statusCode = refuse;
-      response.end('go away');
-      return;
-    }
-    const url = new URL(request.url ?? '');
-    const { 'proxy-authorization': _ours, ...headers } = request.headers;
-    http
-      .request({ host: '127.0.0.1', port: connectTo(url.host), path: url.pathname + url.search, headers }, (answer) => {
-        response.writeHead(answer.statusCode ?? 0, answer.headers);
-        answer.pipe(response);
-      })
-      .end();
-  });
-  inner.on('connect', (request: http.IncomingMessage, socket: net.Socket, head: Buffer) => {
-    targets.push(request.url ?? '');
-    authorizations.push(request.headers['proxy-authorization']);
-    socket.on('error', () => undefined);
-    if (refuse !== null) {
-      socket.end(`HTTP/1.1 ${refuse} No\r\ncontent-length: 7\r\n\r\ngo away`);
-      return;
-    }
-    const upstream = net.connect(connectTo(request.url ?? ''), '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      upstream.write(head);
-      upstream.pipe(socket).pipe(upstream);
-    });
-    upstream.on('error', () => socket.destroy());
-    socket.on('close', () => upstream.destroy());
-  });
-  const outer = await startRawServer((socket) => inner.emit('connection', socket));
-  return Object.defineProperties(Object.create(outer) as TestProxy, {
-    targets: { value: targets },
-    authorizations: { value: authorizations },
-  });
-}
 
 describe('behind a proxy', () => {
   let authority: TestAuthority;
@@ -137,13 +92,13 @@ describe('behind a proxy', () => {
 
   for (const status of [403, 407, 502]) {
     it(`a tunnel refused with ${status} is the proxy's doing`, async () => {
-      const proxy = await started(startProxy(() => 1, status));
+      const proxy = await started(startProxy(() => 1, { refuse: status }));
       const rig = openRig('registry.example', { transport: throughProxy(proxy) });
       expect(await evidenceOf(open(rig))).to.deep.equal({ kind: 'proxy', status });
     });
   }
   it('a 407 for plain http is as well', async () => {
-    const proxy = await started(startProxy(() => 1, 407));
+    const proxy = await started(startProxy(() => 1, { refuse: 407 }));
     const rig = openRig('registry.example', { registry: { plainHttp: true }, transport: throughProxy(proxy) });
     expect(await evidenceOf(open(rig))).to.deep.equal({ kind: 'proxy', status: 407 });
   });
@@ -169,6 +124,44 @@ describe('behind a proxy', () => {
       const shown = inspect(error, { depth: 10, showHidden: true });
       expect(shown, url).not.to.include('hunter22');
       expect(shown, url).not.to.include(Buffer.from('me:hunter22').toString('base64'));
+    }
+  });
+
+  it('a proxy whose certificate nobody knows is not spoken to', async () => {
+    const proxy = await started(startProxy(() => 1, { tls: authority.issue(['127.0.0.1']) }));
+    const env = { HTTPS_PROXY: `https://${proxy.authority}` };
+    const rig = openRig('registry.example', { transport: { env, resolve: nothing } });
+    expect(await evidenceOf(open(rig))).to.deep.equal({ kind: 'proxy' });
+    expect(proxy.targets).to.have.length(0);
+  });
+
+  it('a proxy may speak TLS itself, trusted as this process trusts others, beside what a registry is given', async () => {
+    const usual = createAuthority('the usual one');
+    const server = await started(startServer(sendBlob, { tls: certificate }));
+    const proxy = await started(startProxy(() => server.port, { tls: usual.issue(['127.0.0.1']) }));
+    const direct = await started(startServer(sendBlob, { tls: usual.issue(['127.0.0.1']) }));
+    const directory = await mkdtemp(join(tmpdir(), 'pull-failover-proxy-'));
+    try {
+      const extra = join(directory, 'ca.pem');
+      await writeFile(extra, usual.ca);
+      const script = fileURLToPath(new URL('./fetch-blobs.ts', import.meta.url));
+      const child = spawn(process.execPath, ['--import=tsx', script], {
+        env: { ...process.env, NODE_EXTRA_CA_CERTS: extra, HTTPS_PROXY: `https://${proxy.authority}`, NO_PROXY: '' },
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      child.stdin.end(
+        JSON.stringify({
+          prefixes: ['registry.example', direct.authority],
+          ca: authority.ca,
+          digest,
+          size: blob.length,
+        }),
+      );
+      const lengths = (await child.stdout.toArray()).join('');
+      expect(JSON.parse(lengths)).to.deep.equal([blob.length, blob.length]);
+      expect(proxy.targets).to.deep.equal(['registry.example:443']);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
     }
   });
 
