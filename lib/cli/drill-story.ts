@@ -1,4 +1,5 @@
-import type { ActStarted, DrillEvent, DrillOutcome, DrillStarted } from '../drill/run-drill.js';
+import type { ActStarted, DrillEvent, DrillStarted } from '../drill/drill-event.js';
+import type { DrillOutcome } from '../drill/judge.js';
 import type { PullEvent } from '../events/pull-event.js';
 import { showBytes, showCount, showMs } from './amounts.js';
 import { bad, dim, good, type Line, strong } from './line.js';
@@ -52,7 +53,7 @@ export class DrillStory {
       String(requests),
       sentBytes.toLocaleString('en-US'),
       arrivedBytes.toLocaleString('en-US'),
-      agrees ? good('they agree') : bad('they differ'),
+      agrees === null ? dim('a pull failed') : agrees ? good('they agree') : bad('they differ'),
     ]);
     for (const line of tableLines(
       ['registry', 'requests', 'bytes by its log', 'by the events', ''],

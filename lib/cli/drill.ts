@@ -1,5 +1,7 @@
 import { Command } from 'commander';
-import { runDrill, type DrillEvent, type DrillOutcome } from '../drill/run-drill.js';
+import type { DrillEvent } from '../drill/drill-event.js';
+import type { DrillOutcome } from '../drill/judge.js';
+import { runDrill } from '../drill/run-drill.js';
 import type { CommandContext } from './command-context.js';
 import { DrillStory } from './drill-story.js';
 import { openScreen } from './screen.js';
@@ -11,7 +13,7 @@ interface DrillFlags {
 }
 
 /** `pull-failover drill` */
-export function drillCommand({ ...context }: CommandContext, onFailed: () => void): Command {
+export function drillCommand(context: CommandContext, onFailed: () => void): Command {
   return new Command('drill')
     .summary('replays the registry outage of 26 July 2017 on this machine')
     .description(

@@ -6,7 +6,9 @@ import { explainFailure } from '../health/explain-failure.js';
 import type { CommandContext } from './command-context.js';
 import { drillCommand } from './drill.js';
 import { exitCodes, exitCodesHelp, Interrupted, UsageError } from './exit-code.js';
+import { explainCommand } from './explain.js';
 import { printable } from './line.js';
+import { pullCommand } from './pull.js';
 
 /** Runs the command with these arguments (without node and the script), and returns the exit code. Never rejects. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<number> {
@@ -19,7 +21,7 @@ export async function runProgram(argv: readonly string[], context: CommandContex
     .version(packageVersion)
     .showHelpAfterError('(add --help for what there is)')
     .addHelpText('after', exitCodesHelp);
-  for (const command of [drillCommand(context, onFailed)]) {
+  for (const command of [drillCommand(context, onFailed), pullCommand(context), explainCommand(context)]) {
     program.addCommand(command.addHelpText('after', exitCodesHelp));
   }
   for (const command of [program, ...program.commands]) {

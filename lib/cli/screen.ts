@@ -1,6 +1,7 @@
 import cliProgress, { type MultiBar, type SingleBar } from 'cli-progress';
+import { monotonicMs } from '../clock/time.js';
 import type { CommandContext, Output } from './command-context.js';
-import { renderLine, type Line, type LineStyle } from './line.js';
+import { dim, type Line, type LineStyle, renderLine } from './line.js';
 
 /** How far something is. */
 export interface BarState {
@@ -10,6 +11,8 @@ export interface BarState {
   readonly totalBytes: number;
   /** Shown to the right of the bar. */
   readonly note: string;
+  /** It stands for all the others: without a terminal, a line now and then tells of it. */
+  readonly isSummary?: boolean;
 }
 
 /** Where a command shows what happens: lines that stay, and below them bars that move, where there is a terminal. */
@@ -24,9 +27,15 @@ export interface Screen {
 
 /** A line that is longer is hard to read on a wide terminal. */
 const widestLine = 100;
+const widestBar = 24;
+const narrowestBar = 8;
+/** Columns for the label, the percentage and the note. */
+const besideBar = 60;
 const usualColumns = 80;
 const usualRows = 24;
 const barsPerSecond = 10;
+/** A log stays readable, and whoever watches it knows that something goes on. */
+const signOfLifeMs = 10_000;
 /** Lines kept free of bars, so that a failover can still be read above them. */
 const rowsForLines = 6;
 
@@ -46,9 +55,15 @@ export function openScreen(context: CommandContext, options: { readonly plain: b
 }
 
 function plainScreen(stdout: Output, style: LineStyle): Screen {
+  let toldAtMs = monotonicMs();
+  const print = (line: Line, indent: number = 0): void => void stdout.write(`${renderLine(line, style, indent)}\n`);
   return {
-    print: (line, indent = 0) => void stdout.write(`${renderLine(line, style, indent)}\n`),
-    bar: () => undefined,
+    print,
+    bar: (_key, state) => {
+      if (state?.isSummary !== true || monotonicMs() - toldAtMs < signOfLifeMs) return;
+      toldAtMs = monotonicMs();
+      print([dim(`  ${state.note}`)]);
+    },
     close: () => undefined,
   };
 }
@@ -71,7 +86,7 @@ function liveScreen(stdout: Output, style: LineStyle): Screen {
       fps: barsPerSecond,
       format: (options, { progress }, payload: BarState) =>
         showBar(payload, cliProgress.Format.BarFormat(Math.max(0, Math.min(1, progress)), options), style),
-      barsize: Math.min(24, Math.max(8, style.width - 56)),
+      barsize: Math.min(widestBar, Math.max(narrowestBar, style.width - besideBar)),
       barCompleteChar: '█',
       barIncompleteChar: '░',
       clearOnComplete: true,

@@ -12,6 +12,7 @@ import {
 } from '../policy/limits.js';
 import { createPuller } from '../puller/create-puller.js';
 import type { Puller } from '../puller/puller.js';
+import type { Fault } from '../testing/fault.js';
 import { layers } from '../testing/fault-groups.js';
 import { startRegistryDouble, type RegistryDouble } from '../testing/registry-double.js';
 import { drillPlatform, makeDrillImages, namespace, type DrillImages } from './images.js';
@@ -27,8 +28,7 @@ export interface StandIn {
 
 /** Everything that a drill runs on; nothing of it outlives `close()`. */
 export interface Stage {
-  readonly quay: StandIn;
-  readonly hub: StandIn;
+  /** In the order in which they are asked. */
   readonly standIns: readonly StandIn[];
   readonly images: DrillImages;
   readonly puller: Puller;
@@ -37,6 +37,8 @@ export interface Stage {
   readonly engines: readonly OciLayout[];
   /** The layout of a host; a new host begins with an empty one. */
   engineOf(host: string): OciLayout;
+  /** Puts other faults of the first registry in force; a sabotaged one keeps its own. */
+  failFirst(faults: readonly Fault[]): Promise<void>;
   /** What an operation asks for, as its owner wrote it down: by the name at the first registry. */
   nameOf(image: string): string;
   /** Ends the puller and its engines, so that what they have left open can be seen. */
@@ -111,8 +113,6 @@ export async function setStage(sabotaged: boolean): Promise<Stage> {
     };
     close.push(endPuller);
     return {
-      quay,
-      hub,
       standIns,
       images,
       puller,
@@ -124,6 +124,9 @@ export async function setStage(sabotaged: boolean): Promise<Stage> {
         const engine = engines.get(host) ?? ociLayout(join(directory, host), { id: host });
         engines.set(host, engine);
         return engine;
+      },
+      failFirst: async (faults) => {
+        if (!sabotaged) await quay.double.setFaults(faults);
       },
       nameOf: (image) => `${quay.prefix}/${image}`,
       endPuller,

@@ -11,8 +11,8 @@ export interface Transfer {
   readonly sentBytes: number;
   /** Bytes of them that arrived, by the reports in the events. */
   readonly arrivedBytes: number;
-  /** Whether both ends say the same. */
-  readonly agrees: boolean;
+  /** Whether both ends say the same; null when a pull did not succeed, and so reports no bytes per registry. */
+  readonly agrees: boolean | null;
 }
 
 /** A registry's own view. */
@@ -24,6 +24,7 @@ export interface RegistryLog {
 /** Compares what each registry says it sent with what the events say arrived from it. */
 export function compareTransfers(logs: readonly RegistryLog[], events: readonly PullEvent[]): readonly Transfer[] {
   const arrived = arrivedBytes(events);
+  const allSucceeded = !events.some(({ type }) => type === 'pull:failed' || type === 'pull:aborted');
   return logs.map(({ prefix, requests }) => {
     const content = requests.filter(isContent);
     const sentBytes = content.reduce((sum, request) => sum + (isError(request) ? 0 : request.bytesSent), 0);
@@ -33,7 +34,7 @@ export function compareTransfers(logs: readonly RegistryLog[], events: readonly 
       requests: content.filter(({ kind }) => kind !== 'storage').length,
       sentBytes,
       arrivedBytes,
-      agrees: sentBytes === arrivedBytes,
+      agrees: allSucceeded ? sentBytes === arrivedBytes : null,
     };
   });
 }
