@@ -62,7 +62,7 @@ describe('An OCI layout', () => {
   });
 
   describe('its options', () => {
-    for (const [title, directory, options, option] of [
+    const cases: readonly (readonly [title: string, directory: unknown, options: object, option: string])[] = [
       ['no directory', '', {}, 'directory'],
       ['a directory that is no text', 7, {}, 'directory'],
       ['a directory no file system can name', 'a\0b', {}, 'directory'],
@@ -72,7 +72,8 @@ describe('An OCI layout', () => {
       ['a negative cap', 'images', { partials: { maxBytes: -1 } }, 'partials.maxBytes'],
       ['a broken number of bytes', 'images', { partials: { maxBytes: 1.5 } }, 'partials.maxBytes'],
       ['an age of 0', 'images', { partials: { maxAgeMs: 0 } }, 'partials.maxAgeMs'],
-    ] as const) {
+    ];
+    for (const [title, directory, options, option] of cases) {
       it(`refuse ${title} by name`, () => {
         const make = (): unknown => ociLayout(directory as string, options);
         expect(make).to.throw(InvalidOptionError).with.property('option', option);
