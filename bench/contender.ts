@@ -40,6 +40,14 @@ export interface Contender {
   commandLine(task: Task): CommandLine;
 }
 
+const builtCommand = 'dist/cli/main.js';
+
+/** What each tool is started with to measure its start alone. */
+export const versionCommands: Readonly<Record<Contender['tool'], CommandLine>> = {
+  'pull-failover': { program: process.execPath, args: [builtCommand, '--version'], files: {}, name: '' },
+  skopeo: { program: 'skopeo', args: ['--version'], files: {}, name: '' },
+};
+
 /** The command of the built package, with the registries in order and everything else at its default. */
 export function pullFailover(title: string, role: Role = 'measured'): Contender {
   return {
@@ -51,7 +59,7 @@ export function pullFailover(title: string, role: Role = 'measured'): Contender 
       const registries = [hosts.A, hosts.B].flatMap((host) => ['--registry', `${host}/${namespaceOf(image)}`]);
       return {
         program: process.execPath,
-        args: ['dist/cli/main.js', 'pull', name, ...registries, '--to', layout],
+        args: [builtCommand, 'pull', name, ...registries, '--to', layout],
         files: {},
         name,
       };

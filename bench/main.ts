@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { replaceMeasured } from './markdown.js';
-import { measure } from './measure.js';
+import { measure, measureStart } from './measure.js';
 import { reportText, type Result, type Surroundings } from './report.js';
 import { loopback, type Scenario, scenarios } from './scenario.js';
 
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
       );
     },
   });
-  const text = reportText(results, surroundings(rounds, capSeconds));
+  const text = reportText(results, await describeSurroundings(rounds, capSeconds));
   process.stdout.write(`${text}\n`);
   if (values.only === undefined) writeFileSync(readme, replaceMeasured(readFileSync(readme, 'utf8'), text));
   if (!results.every(allOwnPullsSucceeded)) process.exitCode = 1;
@@ -69,8 +69,12 @@ function positive(name: string, text: string): number {
   return value;
 }
 
-function surroundings(rounds: number, capSeconds: number): Surroundings {
+async function describeSurroundings(rounds: number, capSeconds: number): Promise<Surroundings> {
   return {
+    startSeconds: {
+      own: await measureStart('pull-failover', rounds, capSeconds),
+      skopeo: await measureStart('skopeo', rounds, capSeconds),
+    },
     cores: cpus().length,
     cpu: (cpus()[0]?.model ?? 'unknown').trim(),
     memoryBytes: totalmem(),

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { verifyImage } from '../lib/drill/verify-layout.js';
 import { pushImage, seededImage, type TestImage } from '../lib/testing/index.js';
 import { type DockerRegistry, startDockerRegistry } from '../spec/support/docker-registry.js';
-import type { Contender, Place } from './contender.js';
+import { type Contender, type Place, versionCommands } from './contender.js';
 import { type LinkProcess, startLinkProcess } from './link.js';
 import type { Result } from './report.js';
 import { runProcess } from './run-process.js';
 import type { Scenario } from './scenario.js';
-import { summarize, type Trial } from './summary.js';
+import { spreadOf, summarize, type Trial } from './summary.js';
 
 /** How to measure. */
 export interface Measuring {
@@ -59,6 +59,17 @@ export async function measure(measuring: Measuring): Promise<readonly Result[]> 
     blobBytes: expected.blobBytes,
     standings: [...trials].map(([contender, all]) => ({ contender, summary: summarize(all) })),
   }));
+}
+
+/** What a tool takes to start, in seconds: the median of as many tries as there are rounds. */
+export async function measureStart(tool: Contender['tool'], rounds: number, capSeconds: number): Promise<number> {
+  const seconds: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const run = await runProcess(versionCommands[tool], capSeconds);
+    if (run.ending !== 'done') throw new Error(`${tool} does not start: ${run.complaint}`);
+    seconds.push(run.seconds);
+  }
+  return spreadOf(seconds).median;
 }
 
 interface Stage extends Readonly<Record<Place, DockerRegistry>> {

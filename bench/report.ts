@@ -27,6 +27,8 @@ export interface Surroundings {
   readonly dockerRegistry: string;
   readonly rounds: number;
   readonly capSeconds: number;
+  /** What each tool takes to start and to tell its version: a part of all its times. */
+  readonly startSeconds: { readonly own: number; readonly skopeo: number };
 }
 
 /** The targets of the design that these scenarios can tell something about. */
@@ -47,11 +49,12 @@ export function reportText(results: readonly Result[], surroundings: Surrounding
 }
 
 function surroundingsText(surroundings: Surroundings): string {
-  const { cores, cpu, memoryBytes, node, skopeo, dockerRegistry, rounds, capSeconds } = surroundings;
+  const { cores, cpu, memoryBytes, node, skopeo, dockerRegistry, rounds, capSeconds, startSeconds } = surroundings;
   return [
     `Medians of ${rounds} rounds, with the shortest and the longest in brackets, on ${cores} cores (${cpu}) and`,
     `${Math.round(memoryBytes / 2 ** 30)} GiB of memory; Node ${node}, skopeo ${skopeo}, docker-registry ${dockerRegistry}.`,
-    `Who hung once was stopped after ${capSeconds} s and not run again in that scenario.`,
+    `Who hung once was stopped after ${capSeconds} s and not run again in that scenario. Of each time, the start of the command`,
+    `takes ${startSeconds.own.toFixed(2)} s (skopeo: ${startSeconds.skopeo.toFixed(2)} s); a process that embeds the library has it behind itself.`,
   ].join('\n');
 }
 
