@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -66,6 +66,17 @@ const testing = require('pull-failover/testing');
 ${run}`,
 };
 
+/** What the examples of the README take for given. */
+const surroundings = `
+declare const folder: string;
+declare function it(title: string, body: () => Promise<void>): void;
+declare function provision(puller: import('pull-failover').Puller, image: string): Promise<void>;
+`;
+
+const examples: readonly string[] = [
+  ...readFileSync(join(packageDirectory, 'README.md'), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g),
+].map((match) => `${match[1] ?? ''}${surroundings}`);
+
 const compilerOptions: readonly string[] = [
   ...'--strict --exactOptionalPropertyTypes --noEmit --skipLibCheck false'.split(' '),
   ...'--module nodenext --target es2022 --lib es2022,esnext.disposable'.split(' '),
@@ -88,6 +99,7 @@ describe('a project that installs the packed package', function () {
     folder = mkdtempSync(join(tmpdir(), 'pull-failover-consumer-'));
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
     for (const [name, text] of Object.entries(programs)) writeFileSync(join(folder, name), text);
+    for (const [index, text] of examples.entries()) writeFileSync(join(folder, `example-${index}.mts`), text);
     await runCommandWell(
       'npm',
       ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', tarball],
@@ -126,6 +138,17 @@ describe('a project that installs the packed package', function () {
       expect({ exitCode, stdout }).to.deep.equal({ exitCode: 0, stdout: '' });
     });
   }
+
+  it('compiles the examples of the README', async () => {
+    expect(examples).to.have.length.of.at.least(2);
+    const files = examples.map((_, index) => `example-${index}.mts`);
+    const { exitCode, stdout } = await runCommand(
+      process.execPath,
+      [compilerPath, ...compilerOptions, ...files],
+      folder,
+    );
+    expect({ exitCode, stdout }).to.deep.equal({ exitCode: 0, stdout: '' });
+  });
 
   it('has the command pull-failover, which tells how it is used', async () => {
     const { exitCode, stdout } = await runCommand(join(folder, 'node_modules/.bin/pull-failover'), ['--help'], folder);
