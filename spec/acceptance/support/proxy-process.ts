@@ -1,20 +1,26 @@
-/** The process of a fault proxy: its loop and its share of the processor are not those of the pull that it serves. */
+/** The process of some fault proxies: their loop and their processor are not those of the pulls that they serve. */
 import { type FaultProxyOptions, startFaultProxy } from '../../../lib/testing/index.js';
-import type { ProxyOrder, ProxyReply } from './proxied-registry.js';
+import type { ProxyOrder, ProxyReply } from './fault-proxies.js';
 
-const [upstream = '', options = '{}'] = process.argv.slice(2);
+const [upstream = '', options = '[]'] = process.argv.slice(2);
 
 function send(reply: ProxyReply): void {
   process.send?.(reply);
 }
 
-const proxy = await startFaultProxy(upstream, JSON.parse(options) as FaultProxyOptions);
-process.on('message', (order: ProxyOrder) => {
+const proxies = await Promise.all(
+  (JSON.parse(options) as FaultProxyOptions[]).map((each) => startFaultProxy(upstream, each)),
+);
+process.on('message', ({ id, proxy: at, faults }: ProxyOrder) => {
   void (async () => {
-    if (order.faults !== undefined) await proxy.setFaults(order.faults);
-    send({ id: order.id, host: proxy.host, requests: proxy.requests, bytesSent: proxy.bytesSent });
+    const proxy = proxies[at];
+    if (proxy === undefined) throw new RangeError(`there is no proxy ${at}`);
+    if (faults !== undefined) await proxy.setFaults(faults);
+    send({ id, requests: proxy.requests, bytes: proxy.bytesSent });
   })();
 });
-// Whoever started it is gone, or has no more use for it.
-process.once('disconnect', () => void proxy.close());
-send({ id: 0, host: proxy.host, requests: [], bytesSent: 0 });
+// Whoever started them is gone, or has no more use for them.
+process.once('disconnect', () => {
+  for (const proxy of proxies) void proxy.close();
+});
+send({ id: 0, hosts: proxies.map(({ host }) => host) });
