@@ -31,11 +31,18 @@ describe('remembered digests', () => {
   afterEach(async () => {
     time?.restore();
     time = null;
+    for (const digests of opened.splice(0)) await digests.flush();
     await rm(directory, { recursive: true, force: true });
   });
 
-  const open = (maxImages?: number): RememberedDigests =>
-    openRememberedDigests(openStateStore(directory), maxImages === undefined ? {} : { maxImages });
+  const opened: RememberedDigests[] = [];
+
+  function open(maxImages?: number): RememberedDigests {
+    const digests = openRememberedDigests(openStateStore(directory), maxImages === undefined ? {} : { maxImages });
+    // The disk follows in the background: nothing may be written into a folder that is being removed.
+    opened.push(digests);
+    return digests;
+  }
 
   /** A store in memory that counts its writes, or fails them. */
   function countingStore(fails = false): { readonly store: StateStore; readonly writes: () => number } {
