@@ -22,8 +22,8 @@ export interface WatchedBody {
   close(): void;
 }
 
-/** How often the floor is looked at, as a share of its window: late by at most this much. */
-const floorChecksPerWindow = 10;
+/** How often the floor is looked at, as a share of its window: late by at most this much, half a second by default. */
+const floorChecksPerWindow = 30;
 
 /**
  * Watches over a body. Both clocks run only while bytes are waited for: a slow reader, whose own work lies between
