@@ -79,7 +79,8 @@ function append(row: Span[], { text, tone }: Span): void {
 }
 
 function paint({ text, tone }: Span, colours: boolean): string {
-  if (!colours || tone === 'plain') return text;
   const shown = text.trimEnd();
-  return shown === '' ? text : styleText(styles[tone], shown) + text.slice(shown.length);
+  if (!colours || tone === 'plain' || shown === '') return text;
+  // Whether there are colours was decided with the terminal that is written to; Node would ask its own.
+  return styleText(styles[tone], shown, { validateStream: false }) + text.slice(shown.length);
 }

@@ -1,4 +1,4 @@
-import type { PullEvent, PullFailedOver } from '../events/pull-event.js';
+import type { PullEvent } from '../events/pull-event.js';
 import { culpritOf } from '../health/cause.js';
 
 /** What a host's events tell of one day: nothing here is known in any other way. */
@@ -15,14 +15,11 @@ export interface Measurements {
   readonly resumedByHand: number;
   /** Images that a registry of their replica set turned out to lack. */
   readonly missingImages: readonly string[];
-  /** Operations that waited instead of failing, and the longest wait. */
+  /** Operations that waited instead of failing. */
   readonly parkedOperations: number;
-  readonly longestParkedMs: number;
   /** Bytes that arrived although the engine had them, or got them from another registry as well. */
   readonly bytesTwice: number;
   readonly bytesFetched: number;
-  /** Of the bytes needed, those that were kept when work moved. */
-  readonly bytesKept: number;
 }
 
 /** Reads a day from its events. */
@@ -32,14 +29,13 @@ export function measure(events: readonly PullEvent[]): Measurements {
   const begunAtMs = new Map<string, number>();
   const failoverMs: number[] = [];
   const missing = new Set<string>();
-  const parkedMs = new Map<string, number>();
+  const parked = new Set<string>();
   const joined = new Set<string>();
   let failedAttempts = 0;
   let hostBlamed = 0;
   let resumedByHand = 0;
   let bytesTwice = 0;
   let bytesFetched = 0;
-  let bytesKept = 0;
   for (const event of events) {
     switch (event.type) {
       case 'pull:started':
@@ -54,14 +50,12 @@ export function measure(events: readonly PullEvent[]): Measurements {
         break;
       case 'pull:failed-over':
         failoverMs.push(event.atMs - (begunAtMs.get(event.pullId) ?? event.atMs));
-        bytesKept += keptBytes(event);
         break;
       case 'pull:parked':
-        parkedMs.set(event.pullId, parkedMs.get(event.pullId) ?? 0);
+        parked.add(event.pullId);
         break;
       case 'pull:resumed':
         begunAtMs.set(event.pullId, event.atMs);
-        parkedMs.set(event.pullId, (parkedMs.get(event.pullId) ?? 0) + event.parkedMs);
         if (event.why === 'promoted') resumedByHand += 1;
         break;
       case 'replica:missing':
@@ -91,16 +85,10 @@ export function measure(events: readonly PullEvent[]): Measurements {
     hostBlamed,
     resumedByHand,
     missingImages: [...missing],
-    parkedOperations: parkedMs.size,
-    longestParkedMs: Math.max(0, ...parkedMs.values()),
+    parkedOperations: parked.size,
     bytesTwice,
     bytesFetched,
-    bytesKept,
   };
-}
-
-function keptBytes({ phase, bytesKept }: PullFailedOver): number {
-  return phase === 'layers' ? bytesKept : 0;
 }
 
 function count(counts: Record<string, number>, kind: string | undefined): void {

@@ -36,7 +36,8 @@ export async function verifyImage(directory: string, wanted: ImageToVerify): Pro
   const problems: string[] = [];
   const named = await digestOfName(directory, name);
   if (named !== expected.digest) {
-    problems.push(`${host}: ${image} is ${named ?? 'not in index.json'} instead of ${expected.digest}`);
+    const found = named === null ? 'is not in index.json' : `is ${named} instead of ${expected.digest}`;
+    problems.push(`${host}: ${image} ${found}`);
   }
   let objects = 0;
   let bytes = 0;

@@ -18,7 +18,7 @@ export interface Running {
   readonly child: ChildProcessWithoutNullStreams;
   readonly ended: Promise<Ended>;
   /** Resolves once its standard output holds this text. Rejects when it ends without it. */
-  untilPrinted(text: string): Promise<void>;
+  untilPrinted(text: string | RegExp): Promise<void>;
 }
 
 /** A place of its own for each test: temporary files, Docker's configuration and layouts go there. */
@@ -118,13 +118,14 @@ function follow(child: ChildProcessWithoutNullStreams): Running {
     untilPrinted: (text) =>
       new Promise((resolve, reject) => {
         const look = (): void => {
-          if (!streams.stdout.includes(text)) return;
+          const found = typeof text === 'string' ? streams.stdout.includes(text) : text.test(streams.stdout);
+          if (!found) return;
           listeners.delete(look);
           resolve();
         };
         listeners.add(look);
         look();
-        void ended.then((end) => reject(new Error(`ended without ${text}: ${JSON.stringify(end)}`)), reject);
+        void ended.then((end) => reject(new Error(`ended without ${String(text)}: ${JSON.stringify(end)}`)), reject);
       }),
   };
 }
