@@ -41,13 +41,23 @@ export async function expectImage(
 
 /** What a name of the index points to. */
 export async function namedDigest(directory: string, name: string): Promise<string | null> {
+  return (await readIndex(directory)).find((entry) => nameOf(entry) === name)?.digest ?? null;
+}
+
+/** Every name in the index. */
+export async function imageNames(directory: string): Promise<readonly string[]> {
+  return (await readIndex(directory)).map((entry) => nameOf(entry) ?? '');
+}
+
+async function readIndex(directory: string): Promise<readonly IndexEntry[]> {
   const index = JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')) as {
     readonly manifests: readonly IndexEntry[];
   };
-  return (
-    index.manifests.find(({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === name)?.digest ??
-    null
-  );
+  return index.manifests;
+}
+
+function nameOf({ annotations }: IndexEntry): string | undefined {
+  return annotations?.['org.opencontainers.image.ref.name'];
 }
 
 async function readDigest(
