@@ -59,7 +59,7 @@ export function pullFailover(title: string, role: Role = 'measured'): Contender 
       const registries = [hosts.A, hosts.B].flatMap((host) => ['--registry', `${host}/${namespaceOf(image)}`]);
       return {
         program: process.execPath,
-        args: [builtCommand, 'pull', name, ...registries, '--to', layout],
+        args: [builtCommand, 'pull', name, ...registries, '--platform', 'linux/amd64', '--to', layout],
         files: {},
         name,
       };

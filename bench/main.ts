@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const rounds = positive('rounds', values.rounds);
   const capSeconds = positive('cap', values.cap);
   const chosen = choose(values.only);
-  process.stderr.write(`load average ${loadavg()[0]?.toFixed(1)} on ${cpus().length} cores\n`);
+  const before = await describeSurroundings(rounds, capSeconds);
   const results = await measure({
     scenarios: chosen,
     rounds,
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
       );
     },
   });
-  const text = reportText(results, await describeSurroundings(rounds, capSeconds));
+  const text = reportText(results, before);
   process.stdout.write(`${text}\n`);
   if (values.only === undefined) writeFileSync(readme, replaceMeasured(readFileSync(readme, 'utf8'), text));
   if (!results.every(allOwnPullsSucceeded)) process.exitCode = 1;
@@ -78,6 +78,7 @@ async function describeSurroundings(rounds: number, capSeconds: number): Promise
     cores: cpus().length,
     cpu: (cpus()[0]?.model ?? 'unknown').trim(),
     memoryBytes: totalmem(),
+    loadBefore: loadavg()[0] ?? Number.NaN,
     node: process.versions.node,
     skopeo: versionOf('skopeo'),
     dockerRegistry: versionOf('docker-registry'),

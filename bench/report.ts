@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly cores: number;
   readonly cpu: string;
   readonly memoryBytes: number;
+  /** Runnable processes before the first round, averaged over a minute: others that were busy blur every number. */
+  readonly loadBefore: number;
   readonly node: string;
   readonly skopeo: string;
   readonly dockerRegistry: string;
@@ -49,10 +51,12 @@ export function reportText(results: readonly Result[], surroundings: Surrounding
 }
 
 function surroundingsText(surroundings: Surroundings): string {
-  const { cores, cpu, memoryBytes, node, skopeo, dockerRegistry, rounds, capSeconds, startSeconds } = surroundings;
+  const { cores, cpu, memoryBytes, loadBefore, node, skopeo, dockerRegistry, rounds, capSeconds, startSeconds } =
+    surroundings;
   return [
     `Medians of ${rounds} rounds, with the shortest and the longest in brackets, on ${cores} cores (${cpu}) and`,
-    `${Math.round(memoryBytes / 2 ** 30)} GiB of memory; Node ${node}, skopeo ${skopeo}, docker-registry ${dockerRegistry}.`,
+    `${Math.round(memoryBytes / 2 ** 30)} GiB of memory, with a load of ${loadBefore.toFixed(1)} before;`,
+    `Node ${node}, skopeo ${skopeo}, docker-registry ${dockerRegistry}.`,
     `Who hung once was stopped after ${capSeconds} s and not run again in that scenario. Of each time, the start of the command`,
     `takes ${startSeconds.own.toFixed(2)} s (skopeo: ${startSeconds.skopeo.toFixed(2)} s); a process that embeds the library has it behind itself.`,
   ].join('\n');

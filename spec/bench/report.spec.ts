@@ -9,6 +9,7 @@ const surroundings: Surroundings = {
   cores: 2,
   cpu: 'A processor',
   memoryBytes: 8 * 2 ** 30,
+  loadBefore: 0.25,
   node: '20.20.2',
   skopeo: '1.9.3',
   dockerRegistry: '2.8.2',
