@@ -107,7 +107,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
         return was;
       },
       reset: () => {
-        socket.resetAndDestroy();
+        reset(socket);
       },
     });
     http.emit('connection', socket);
@@ -167,7 +167,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
       }
     },
     resetConnections: () => {
-      for (const socket of sockets) socket.resetAndDestroy();
+      for (const socket of sockets) reset(socket);
     },
     close: () => {
       closed = true;
@@ -179,6 +179,12 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
       });
     },
   };
+}
+
+/** A socket that is being ended already cannot be reset any more: Node would never close it. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 async function listen(address: string, port: number, accept: (socket: Socket) => void): Promise<Server> {
