@@ -1,7 +1,7 @@
 import type { PullEvent } from '../events/pull-event.js';
 import type { PullReport } from '../vocabulary/report.js';
 import { showBytes, showMs } from './amounts.js';
-import { bad, dim, good, type Line, strong, warning } from './line.js';
+import { bad, dim, good, type Line, warning } from './line.js';
 
 /** What people call things. */
 export interface Names {
@@ -103,9 +103,4 @@ export function describeSources(report: PullReport, names: Names): string {
 /** Enough of a digest to find it again. */
 export function shortObject(object: string): string {
   return /^(sha\d+:[a-f0-9]{12})[a-f0-9]+$/.exec(object)?.[1] ?? object;
-}
-
-/** A heading. */
-export function heading(text: string): Line {
-  return [strong(text)];
 }

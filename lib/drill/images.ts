@@ -33,10 +33,6 @@ const baseImages: Readonly<Record<string, readonly number[]>> = {
   'nodejs:6': [2.5e6, 1e6],
 };
 
-export const databaseNames: readonly string[] = Object.keys(databases);
-export const appNames: readonly string[] = Object.keys(apps);
-export const baseImageNames: readonly string[] = Object.keys(baseImages);
-
 /** The namespace of the platform, on both registries. */
 export const namespace = 'aptible';
 

@@ -15,6 +15,7 @@ import {
   runCommand,
   startCommand,
   startOnTerminal,
+  terminalMaker,
   useDesk,
 } from './support/command-line.js';
 
@@ -265,7 +266,7 @@ describe('pull-failover drill', function () {
   });
 
   describe('on a terminal', () => {
-    requireReal('script', 'Debian: bsdutils');
+    requireReal(terminalMaker, 'Debian: bsdutils');
     const desk = useDesk();
     const cursorHidden = '\u001b[?25l';
     const cursorShown = '\u001b[?25h';

@@ -13,7 +13,15 @@ import {
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import type { PullReport } from '../../lib/vocabulary/report.js';
 import { requireReal } from '../support/real-parts.js';
-import { type Ended, runCommand, runHere, startCommand, startOnTerminal, useDesk } from './support/command-line.js';
+import {
+  type Ended,
+  runCommand,
+  runHere,
+  startCommand,
+  startOnTerminal,
+  terminalMaker,
+  useDesk,
+} from './support/command-line.js';
 
 interface Summary {
   readonly type: 'summary';
@@ -311,7 +319,7 @@ describe('pull-failover pull', function () {
   });
 
   describe('on a terminal', () => {
-    requireReal('script', 'Debian: bsdutils');
+    requireReal(terminalMaker, 'Debian: bsdutils');
 
     it('shows a bar for the whole and one for each layer on its way, and gives the terminal back', async () => {
       const slow = await start({ bandwidth: { totalBytesPerSecond: 600_000 } });

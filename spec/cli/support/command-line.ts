@@ -58,6 +58,9 @@ export function deskEnvironment(directory: string): NodeJS.ProcessEnv {
   };
 }
 
+/** Of util-linux: runs a command on a pseudo-terminal of its own. */
+export const terminalMaker = 'script';
+
 const mainFile = join(import.meta.dirname, '../../../lib/cli/main.ts');
 const nodeArguments = ['--import', 'tsx', mainFile];
 
@@ -73,7 +76,7 @@ export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv
 export function startOnTerminal(args: readonly string[], env: NodeJS.ProcessEnv): Running {
   const words = [process.execPath, ...nodeArguments, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
   const command = `stty cols 80 rows 30; exec ${words.join(' ')}`;
-  return follow(spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { env }));
+  return follow(spawn(terminalMaker, ['--quiet', '--return', '--command', command, '/dev/null'], { env }));
 }
 
 /** Runs a command in this process, without a terminal. */
