@@ -160,7 +160,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
   async function close(): Promise<void> {
     closing.abort(new TransportClosedError());
     // TLS within TLS, through a proxy, never says that it is closed when its carrier is destroyed before it.
-    const innermostFirst = [...sockets].reverse();
+    const innermostFirst = [...sockets].toReversed();
     const closed = innermostFirst.map(
       (socket) =>
         new Promise<void>((resolve) => {
