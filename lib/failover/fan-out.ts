@@ -1,9 +1,12 @@
 import { loopMs, startLoopTimer } from '../policy/loop-timer.js';
 import type { BlobSink } from '../engine/blob-sink.js';
+import type { BlobStore } from '../engine/engine.js';
 import { maxLagBytes, type Outlet } from './outlet.js';
 
-/** How long one waiter that lags too far may hold the others, in milliseconds. */
+/** How long one waiter that lags too far may hold the others, in milliseconds: a hiccup of a disk is forgiven … */
 export const maxHoldMs = 500;
+/** … and beyond that this share of the time: one that is slower all along would hold them at its pace, a little at a time. */
+const maxHoldShare = 0.1;
 /** Bytes from the start of a blob that are remembered, so that a waiter which comes a little later gets them too. */
 const headBytes = 1024 * 1024;
 
@@ -12,37 +15,42 @@ const headBytes = 1024 * 1024;
  * A waiter that lags too far for too long is let go rather than holding the others.
  */
 export class FanOut implements BlobSink {
+  /** Resolves with the first store that has the blob. */
+  readonly whole: Promise<BlobStore>;
   readonly #outlets: Set<Outlet>;
-  readonly #first: BlobSink;
+  readonly #first: Outlet;
+  #tellWhole: (store: BlobStore) => void = () => {};
   readonly #letGo: (outlet: Outlet) => void;
   #head: Uint8Array[] | null;
   #headSize = 0;
+  readonly #startedAtMs: number = loopMs();
+  /** For how long each waiter has held the others. */
+  readonly #holds = new WeakMap<Outlet, number>();
+  #heldMs = 0;
   #heldSinceMs: number | null = null;
 
   /** @param letGo takes over an outlet that was too slow; everything written so far is in its queue or its sink */
   constructor(first: Outlet, letGo: (outlet: Outlet) => void) {
+    this.whole = new Promise((resolve) => {
+      this.#tellWhole = resolve;
+    });
     this.#outlets = new Set([first]);
-    this.#first = first.sink;
+    this.#first = first;
     this.#head = first.sink.kept === 0 ? [] : null;
     this.#letGo = letGo;
   }
 
   get kept(): number {
-    return this.#first.kept;
+    return this.#first.sink.kept;
   }
 
   get outlets(): ReadonlySet<Outlet> {
     return this.#outlets;
   }
 
-  /** Milliseconds for which the waiters' own slowness has been holding the fetch. */
-  get heldForMs(): number {
-    return this.#heldSinceMs === null ? 0 : loopMs() - this.#heldSinceMs;
-  }
-
-  /** Whether a waiter that comes now can still get the beginning. */
-  get canJoin(): boolean {
-    return this.#head !== null;
+  /** Milliseconds for which the fetch has stood still, all in all, because its waiters would not take more. */
+  get heldMs(): number {
+    return this.#heldMs + (this.#heldSinceMs === null ? 0 : loopMs() - this.#heldSinceMs);
   }
 
   /** Lets one more waiter in; false when the beginning is gone, or it has bytes of its own. */
@@ -57,8 +65,14 @@ export class FanOut implements BlobSink {
     this.#outlets.delete(outlet);
   }
 
-  readKept(): AsyncIterable<Uint8Array> {
-    return this.#first.readKept();
+  async *readKept(): AsyncIterable<Uint8Array> {
+    try {
+      yield* this.#first.sink.readKept();
+    } catch (error) {
+      // The failure of its store alone; whoever waits for the fetch goes on without it.
+      this.#first.fail(error);
+      throw error;
+    }
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -70,6 +84,7 @@ export class FanOut implements BlobSink {
       await only?.drained();
     }
     while (this.#lagging().length > 0) await this.#waitForRoom();
+    this.#heldMs = this.heldMs;
     this.#heldSinceMs = null;
   }
 
@@ -81,7 +96,10 @@ export class FanOut implements BlobSink {
 
   async commit(): Promise<void> {
     this.#head = null;
-    await Promise.all([...this.#outlets].map((outlet) => outlet.commit()));
+    const commits = [...this.#outlets].map(async (outlet) => {
+      if (await outlet.commit()) this.#tellWhole(outlet.store);
+    });
+    await Promise.all(commits);
   }
 
   /** Nothing to do: each waiter releases its own sink. */
@@ -107,15 +125,26 @@ export class FanOut implements BlobSink {
       await Promise.race(lagging.map((outlet) => outlet.drained()));
       return;
     }
+    const sinceMs = loopMs();
+    const longestMs = Math.max(...lagging.map((outlet) => this.#holdOf(outlet)));
     let expire: (() => void) | undefined;
     const expired = new Promise<void>((resolve) => {
       expire = resolve;
     });
-    const timer = startLoopTimer(maxHoldMs, () => expire?.());
+    const timer = startLoopTimer(Math.max(1, this.#allowedMs() - longestMs), () => expire?.());
     await Promise.race([Promise.all(lagging.map((outlet) => outlet.drained())), expired]);
     timer.cancel();
     for (const outlet of lagging) {
-      if (outlet.lagBytes > maxLagBytes && this.#outlets.delete(outlet)) this.#letGo(outlet);
+      this.#holds.set(outlet, this.#holdOf(outlet) + loopMs() - sinceMs);
+      if (this.#holdOf(outlet) >= this.#allowedMs() && this.#outlets.delete(outlet)) this.#letGo(outlet);
     }
+  }
+
+  #holdOf(outlet: Outlet): number {
+    return this.#holds.get(outlet) ?? 0;
+  }
+
+  #allowedMs(): number {
+    return maxHoldMs + (loopMs() - this.#startedAtMs) * maxHoldShare;
   }
 }

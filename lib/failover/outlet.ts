@@ -1,27 +1,37 @@
 import type { BlobSink } from '../engine/blob-sink.js';
+import type { BlobStore } from '../engine/engine.js';
 import type { Checkpoint } from './assembly.js';
 import { SinkError } from './failure.js';
 
 /** Bytes a waiter may lag behind the others. It bounds the memory of a shared fetch: waiters × (this + one chunk). */
 export const maxLagBytes: number = 4 * 1024 * 1024;
 
-/** One waiter's end of a shared fetch: a queue before its sink. */
+/** One store's end of a shared fetch: a queue before its sink. */
 export class Outlet {
+  readonly store: BlobStore;
   readonly sink: BlobSink;
-  /** Resolves when the waiter was let go, with the point it can go on from; rejects with a SinkError when its sink failed. */
+  /** Resolves when its store has the blob, however far the others are. */
+  readonly finished: Promise<void>;
+  /** Resolves when it was let go, with the point it can go on from; rejects with a SinkError when its sink failed. */
   readonly parted: Promise<Checkpoint>;
+  #finish: () => void = () => {};
   #part: (from: Checkpoint) => void = () => {};
-  #fail: (error: SinkError) => void = () => {};
+  #reject: (error: SinkError) => void = () => {};
+  #failure: SinkError | null = null;
   #queue: Uint8Array[] = [];
   #lagBytes = 0;
   #pump: Promise<void> | null = null;
   #isClosed = false;
 
-  constructor(sink: BlobSink) {
+  constructor(store: BlobStore, sink: BlobSink) {
+    this.store = store;
     this.sink = sink;
+    this.finished = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
     this.parted = new Promise((resolve, reject) => {
       this.#part = resolve;
-      this.#fail = reject;
+      this.#reject = reject;
     });
     // Nobody may be listening any more when the sink fails.
     this.parted.catch(() => {});
@@ -49,13 +59,25 @@ export class Outlet {
     await this.#guard(() => this.sink.restart());
   }
 
-  async commit(): Promise<void> {
+  /** Commits what was pushed; true when the store has the blob now. */
+  async commit(): Promise<boolean> {
     await this.drained();
-    await this.#guard(() => this.sink.commit());
+    const isCommitted = await this.#guard(() => this.sink.commit());
+    if (isCommitted) this.#finish();
+    return isCommitted;
   }
 
+  /** Lets it go on alone from here. */
   part(from: Checkpoint): void {
     this.#part(from);
+  }
+
+  /** Its sink has failed: it takes nothing more. */
+  fail(error: unknown): void {
+    this.#isClosed = true;
+    this.#forget();
+    this.#failure = new SinkError(error);
+    this.#reject(this.#failure);
   }
 
   /** Takes nothing more; resolves when the sink is not being written to. */
@@ -63,6 +85,32 @@ export class Outlet {
     this.#isClosed = true;
     this.#forget();
     await this.drained();
+  }
+
+  /** The sink of one that was let go: what is still queued comes first, and what failed there is not passed over. */
+  afterQueue(): BlobSink {
+    const { sink } = this;
+    const flushed = async (): Promise<void> => {
+      await this.drained();
+      if (this.#failure !== null) throw this.#failure.cause;
+    };
+    return {
+      kept: 0,
+      readKept: () => sink.readKept(),
+      write: async (chunk) => {
+        await flushed();
+        await sink.write(chunk);
+      },
+      restart: async () => {
+        await flushed();
+        await sink.restart();
+      },
+      commit: async () => {
+        await flushed();
+        await sink.commit();
+      },
+      release: () => sink.release(),
+    };
   }
 
   #forget(): void {
@@ -79,14 +127,15 @@ export class Outlet {
     this.#pump = null;
   }
 
-  async #guard(work: () => Promise<void>): Promise<void> {
-    if (this.#isClosed) return;
+  /** True when the work was done; a closed sink is left alone. */
+  async #guard(work: () => Promise<void>): Promise<boolean> {
+    if (this.#isClosed) return false;
     try {
       await work();
+      return true;
     } catch (error) {
-      this.#isClosed = true;
-      this.#forget();
-      this.#fail(new SinkError(error));
+      this.fail(error);
+      return false;
     }
   }
 }

@@ -1,14 +1,16 @@
 import type { BlobSink } from '../engine/blob-sink.js';
 import type { BlobStore } from '../engine/engine.js';
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
-import { abortable, deriveAbort, sleep, type DerivedAbort } from '../policy/deadline.js';
+import { abortable, deriveAbort, type DerivedAbort } from '../policy/deadline.js';
 import { Assembly, type Checkpoint, type WantedBlob } from './assembly.js';
 import type { HeartContext } from './context.js';
+import { copyBlob } from './copy-blob.js';
+import { echo } from './echo.js';
 import { SinkError, sinkFailure } from './failure.js';
-import { FanOut, maxHoldMs } from './fan-out.js';
 import { completeBlob, fetchBlob, primeBlob } from './fetch-blob.js';
 import { exhausted } from './limited.js';
 import { Outlet } from './outlet.js';
+import { RunningFetch } from './running-fetch.js';
 
 /** A blob wanted for one store. */
 export interface SharedBlobRequest {
@@ -18,201 +20,179 @@ export interface SharedBlobRequest {
   readonly store: BlobStore;
 }
 
-/** One fetch under way. */
-interface RunningFetch {
-  readonly store: BlobStore;
-  readonly fanOut: FanOut;
-  /** Whose view of the registries it uses: the pull's that started it. */
+/** One store on its way to one blob, and the pulls that wait for it. */
+interface StoreFetch {
+  /** The view of the pull that began it, with a signal of its own. */
   readonly context: HeartContext;
   readonly work: DerivedAbort;
   readonly done: Promise<void>;
-  /** Nobody can come to wait for it any more. */
+  /** Whoever comes now begins anew. */
   readonly forget: () => void;
-  /** Those who wait for the end without getting the bytes as they come. */
-  watchers: number;
+  waiters: number;
 }
 
 /**
  * Fetches a blob once for all pulls that want it at the same time from the same registries with the same credentials.
- * Each may leave at any time; the fetch ends when the last one has left. One whose disk cannot keep up is let go and
- * continues by itself, from the byte it has reached. One that comes after the beginning is gone waits for the end and
- * copies.
+ * Each may leave at any time: a store's part ends when its last pull has left, the fetch when its last store has.
+ * A store that cannot keep up is let go and continues by itself, from the byte it has reached. One that comes after the
+ * beginning is gone waits for the end and copies.
  */
 export class SharedFetches {
   readonly #running = new Map<string, RunningFetch>();
+  readonly #byStore = new WeakMap<BlobStore, Map<string, StoreFetch>>();
 
   /** Brings the blob into the request's store. Errors are those of `fetchBlob`. */
   async fetch(context: HeartContext, request: SharedBlobRequest): Promise<void> {
     const key = `${request.blob.digest} ${request.key}`;
-    let mayWait = true;
     for (;;) {
-      const late = this.#running.get(key);
-      if (mayWait && late !== undefined && (late.store === request.store || !late.fanOut.canJoin)) {
-        if ((await watch(context, request.blob, late)) && (await isThere(context, request, late))) return;
-        // It was of no use once: what is missing now is this pull's own to fetch.
-        mayWait = false;
-      }
-      const sink = await request.store.openBlob(request.blob, context);
-      if (sink === null) return;
+      context.signal.throwIfAborted();
+      const fetch = this.#storeFetch(context, request, key);
+      const silence = echo(fetch.context, context, request.blob.digest);
+      fetch.waiters += 1;
       try {
-        const running = this.#running.get(key);
-        // Somebody began while the sink was opened: two sinks of one store would write the same bytes twice.
-        if (mayWait && running?.store === request.store) continue;
-        const outlet = new Outlet(sink);
-        if (running === undefined) {
-          await attend(context, request.blob, this.#lead(context, request, key, outlet), outlet);
-        } else if (running.store !== request.store && running.fanOut.join(outlet)) {
-          await attend(context, request.blob, running, outlet);
-        } else {
-          await fetchBlob(context, request.blob, sink);
-        }
+        await abortable(fetch.done, context.signal);
         return;
+      } catch (error) {
+        if (context.signal.aborted) throw context.signal.reason;
+        if (!isPullExhaustedError(error)) throw error;
+        if (!hasMorePatience(context, fetch.context, error.retryAfterMs)) throw exhausted(context, 'layers');
       } finally {
-        await sink.release();
+        silence();
+        fetch.waiters -= 1;
+        if (fetch.waiters === 0) {
+          fetch.forget();
+          fetch.work.abort(new Error('nobody waits for this blob any more'));
+          // What was written so far is kept before the last one goes.
+          await fetch.done.catch(() => {});
+        }
       }
     }
   }
 
-  #lead(context: HeartContext, request: SharedBlobRequest, key: string, outlet: Outlet): RunningFetch {
+  #storeFetch(context: HeartContext, request: SharedBlobRequest, key: string): StoreFetch {
+    const ofStore = this.#byStore.get(request.store) ?? new Map<string, StoreFetch>();
+    this.#byStore.set(request.store, ofStore);
+    const known = ofStore.get(key);
+    if (known !== undefined) return known;
     const work = deriveAbort(context.outliving);
-    const fanOut: FanOut = new FanOut(outlet, (slow) => {
-      slow.part(assembly.checkpoint());
-    });
-    const assembly: Assembly = new Assembly(request.blob, fanOut);
-    const shared: HeartContext = { ...context, signal: work.signal };
+    const own = { ...context, signal: work.signal };
     const forget = (): void => {
-      if (this.#running.get(key)?.work === work) this.#running.delete(key);
+      if (ofStore.get(key)?.work === work) ofStore.delete(key);
     };
-    const run = async (): Promise<void> => {
-      try {
-        await primeBlob(shared, assembly);
-        await completeBlob(shared, assembly);
-      } finally {
-        forget();
-        work[Symbol.dispose]();
+    const done = this.#bring(own, request, key).finally(() => {
+      forget();
+      work[Symbol.dispose]();
+    });
+    done.catch(() => {});
+    const fetch: StoreFetch = { context: own, work, done, forget, waiters: 0 };
+    ofStore.set(key, fetch);
+    return fetch;
+  }
+
+  async #bring(context: HeartContext, request: SharedBlobRequest, key: string): Promise<void> {
+    const { blob, store } = request;
+    const sink = await store.openBlob(blob, context);
+    if (sink === null) return;
+    try {
+      await this.#fill(context, request, key, sink);
+    } catch (error) {
+      if (context.signal.aborted) throw context.signal.reason;
+      throw error instanceof SinkError ? sinkFailure(error, blob.digest) : error;
+    } finally {
+      await sink.release();
+    }
+  }
+
+  async #fill(context: HeartContext, { blob, store }: SharedBlobRequest, key: string, sink: BlobSink): Promise<void> {
+    for (;;) {
+      context.signal.throwIfAborted();
+      const outlet = new Outlet(store, sink);
+      const running = this.#running.get(key);
+      if (running === undefined) {
+        await attend(context, blob, this.#lead(context, blob, key, outlet), outlet);
+        return;
       }
-    };
-    const running: RunningFetch = { store: request.store, fanOut, context, work, done: run(), forget, watchers: 0 };
-    // Everybody may have left by the time it fails.
-    running.done.catch(() => {});
+      if (running.join(outlet)) {
+        await attend(context, blob, running, outlet);
+        return;
+      }
+      const watched = await watch(context, blob, running);
+      switch (watched.kind) {
+        case 'whole': {
+          const assembly = new Assembly(blob, sink);
+          await primeBlob(context, assembly);
+          if (!(await copyBlob(assembly, watched.store, context.signal))) await completeBlob(context, assembly);
+          return;
+        }
+        case 'held':
+          await fetchBlob(context, blob, sink);
+          return;
+        case 'ended':
+          break;
+      }
+    }
+  }
+
+  #lead(context: HeartContext, blob: WantedBlob, key: string, outlet: Outlet): RunningFetch {
+    const running = new RunningFetch(context, blob, outlet, () => {
+      if (this.#running.get(key) === running) this.#running.delete(key);
+    });
     this.#running.set(key, running);
     return running;
   }
 }
 
-/** Gets the bytes as they come, until the fetch is over or this waiter has to go on alone. */
+/** Gets the bytes as they come, until the blob is there or this store has to go on alone. */
 async function attend(context: HeartContext, blob: WantedBlob, running: RunningFetch, outlet: Outlet): Promise<void> {
-  const silence = echo(context, blob, running);
-  let parted: Checkpoint | null;
+  const silence = echo(running.context, context, blob.digest);
   try {
-    parted = await abortable(Promise.race([running.done.then(() => null), outlet.parted]), context.signal);
-  } catch (error) {
+    const from = await abortable(takePart(context, running, outlet), context.signal);
+    silence();
+    running.leave(outlet);
+    if (from !== null) await completeBlob(context, new Assembly(blob, outlet.afterQueue(), from));
+  } finally {
+    silence();
+    running.leave(outlet);
     await outlet.close();
-    throw ownError(context, blob, error);
+  }
+}
+
+/** Resolves with null when the store has the blob, or with where it has to go on alone. */
+async function takePart(context: HeartContext, running: RunningFetch, outlet: Outlet): Promise<Checkpoint | null> {
+  try {
+    const over = Promise.race([outlet.finished, running.done]).then(() => null);
+    return await Promise.race([over, outlet.parted]);
+  } catch (error) {
+    if (isPullExhaustedError(error) && hasMorePatience(context, running.context, error.retryAfterMs)) {
+      return running.checkpoint();
+    }
+    throw error;
+  }
+}
+
+async function watch(
+  context: HeartContext,
+  blob: WantedBlob,
+  running: RunningFetch,
+): ReturnType<RunningFetch['watch']> {
+  const silence = echo(running.context, context, blob.digest);
+  try {
+    return await running.watch(context.signal);
+  } catch (error) {
+    if (isPullExhaustedError(error) && hasMorePatience(context, running.context, error.retryAfterMs)) {
+      return { kind: 'ended' };
+    }
+    throw error;
   } finally {
     silence();
-    running.fanOut.leave(outlet);
-    endIfDeserted(running);
-  }
-  if (parted === null) return;
-  await completeBlob(context, new Assembly(blob, afterQueue(outlet), parted));
-}
-
-/** Waits for the end of a fetch whose beginning is gone. False when its own waiters hold it, so that waiting may be long. */
-async function watch(context: HeartContext, blob: WantedBlob, running: RunningFetch): Promise<boolean> {
-  const silence = echo(context, blob, running);
-  using pause = deriveAbort(context.signal);
-  running.watchers += 1;
-  try {
-    for (;;) {
-      const tick = sleep(maxHoldMs, pause.signal).then(() => 'tick' as const);
-      tick.catch(() => {});
-      const what = await abortable(Promise.race([running.done.then(() => 'done' as const), tick]), context.signal);
-      if (what === 'done') return true;
-      if (running.fanOut.heldForMs > maxHoldMs) return false;
-    }
-  } catch (error) {
-    throw ownError(context, blob, error);
-  } finally {
-    pause.abort(undefined);
-    silence();
-    running.watchers -= 1;
-    endIfDeserted(running);
   }
 }
 
-function endIfDeserted(running: RunningFetch): void {
-  if (running.watchers === 0 && running.fanOut.outlets.size === 0) {
-    running.forget();
-    running.work.abort(new Error('nobody waits for this blob any more'));
-  }
-}
-
-/** After a fetch into another store: copies from there, checked like everything else. */
-async function isThere(context: HeartContext, request: SharedBlobRequest, running: RunningFetch): Promise<boolean> {
-  if (await request.store.hasBlob(request.blob)) return true;
-  if (running.store === request.store) return false;
-  const sink = await request.store.openBlob(request.blob, context);
-  if (sink === null) return true;
-  try {
-    const assembly = new Assembly(request.blob, sink);
-    await assembly.prime(context.signal);
-    for await (const chunk of running.store.streamBlob(request.blob.digest, assembly.offset)) {
-      context.signal.throwIfAborted();
-      await assembly.add(chunk, null);
-    }
-    if (assembly.isComplete && (await assembly.settle()).kind === 'verified') return true;
-    await assembly.restart();
-    return false;
-  } catch (error) {
-    throw ownError(context, request.blob, error);
-  } finally {
-    await sink.release();
-  }
-}
-
-/** Lets a pull that did not start a fetch see it as its own: attempts, failovers, bytes. */
-function echo(context: HeartContext, blob: WantedBlob, running: RunningFetch): () => void {
-  if (running.context.sources === context.sources) return () => {};
-  const { sources, observer } = context;
-  return running.context.sources.listen(blob.digest, {
-    failed: ({ candidate, ...failure }) => {
-      sources.failedElsewhere({ ...failure, registry: candidate.registry });
-    },
-    movedOver: (failover) => {
-      sources.movedOver({ ...failover, object: blob.digest });
-    },
-    delivered: ({ registry }, bytes) => {
-      sources.deliveredElsewhere(registry, blob.digest, bytes);
-      observer.bytesArrived(registry, 'layers', blob.digest, bytes);
-    },
-  });
-}
-
-/** What a shared fetch failed with, told as this pull's own failure. */
-function ownError(context: HeartContext, blob: WantedBlob, error: unknown): unknown {
-  if (context.signal.aborted) return context.signal.reason;
-  if (isPullExhaustedError(error)) return exhausted(context, 'layers');
-  return error instanceof SinkError ? sinkFailure(error, blob.digest) : error;
-}
-
-/** The sink of a waiter that was let go: what is still queued for it comes first. */
-function afterQueue(outlet: Outlet): BlobSink {
-  return {
-    kept: 0,
-    readKept: () => outlet.sink.readKept(),
-    write: async (chunk) => {
-      await outlet.drained();
-      await outlet.sink.write(chunk);
-    },
-    restart: async () => {
-      await outlet.drained();
-      await outlet.sink.restart();
-    },
-    commit: async () => {
-      await outlet.drained();
-      await outlet.sink.commit();
-    },
-    release: () => outlet.sink.release(),
-  };
+/** Whether this pull would have waited for a Retry-After that the one which did the work had no time for. */
+function hasMorePatience(context: HeartContext, other: HeartContext, retryAfterMs: number | undefined): boolean {
+  return (
+    retryAfterMs !== undefined &&
+    retryAfterMs <= context.maxRetryAfterMs &&
+    context.maxRetryAfterMs > other.maxRetryAfterMs
+  );
 }

@@ -110,13 +110,19 @@ export class Sources {
   /** Writes a failed try down, with all that follows from its verdict. */
   failed(failure: FailedTry): void {
     this.#learn(failure, true);
+    this.#tellFailed(failure);
+  }
+
+  #tellFailed(failure: FailedTry): void {
     for (const listener of this.#listeners.get(failure.object) ?? []) listener.failed(failure);
   }
 
   /** Writes down what a fetch that this pull shares with another one has seen; that one told of its registry's health. */
   failedElsewhere(failure: Omit<FailedTry, 'candidate'> & { readonly registry: string }): void {
     const candidate = this.candidates.find(({ registry }) => registry === failure.registry);
-    if (candidate !== undefined) this.#learn({ ...failure, candidate }, false);
+    if (candidate === undefined) return;
+    this.#learn({ ...failure, candidate }, false);
+    this.#tellFailed({ ...failure, candidate });
   }
 
   /** Hears of everything that concerns one object; returns what stops it. */
