@@ -10,7 +10,7 @@ import { findCachedImage } from './cached-image.js';
 import type { Callers } from './callers.js';
 import { firstEndMs, toEpochMs } from './park.js';
 import type { PullerParts } from './parts.js';
-import { makePlan, type PullPlan } from './plan.js';
+import { makePlan } from './plan.js';
 import { Progress } from './progress.js';
 import type { PullJob } from './pull-job.js';
 import { reportCached, reportPulled, type PullAccount } from './report.js';
@@ -37,7 +37,7 @@ export class Pull {
   readonly #stopwatch = new Stopwatch();
   /** The views of all walks through a plan, the last one being the current. */
   readonly #views: Sources[] = [];
-  #plan: PullPlan | null = null;
+  #replicaSet: string | null = null;
 
   constructor(parts: PullerParts, job: PullJob, run: PullRun) {
     this.#parts = parts;
@@ -55,6 +55,8 @@ export class Pull {
 
   async run(): Promise<PullReport> {
     const { pullPolicy, whenExhausted } = this.#job.policy;
+    // An image that may not be pulled may not be taken from the cache either: it came there in other days.
+    this.#replicaSet = this.#parts.settings.replicaSets.place(this.#job.reference).replicaSet;
     if (pullPolicy !== 'always') {
       const report = await this.#fromCache(pullPolicy, null);
       if (report !== null) return report;
@@ -85,7 +87,6 @@ export class Pull {
     const { replicaSets } = this.#parts.settings;
     const { reference, policy } = this.#job;
     const plan = makePlan({ reference, replicaSets, circuits: this.#parts.circuits, first: policy.order });
-    this.#plan = plan;
     const { replicaSet, candidates, order } = plan;
     callers.tell({ type: 'pull:planned', replicaSet, candidates, order, route: 'layout' });
     const result = await attemptPull(this.#parts, {
@@ -129,7 +130,7 @@ export class Pull {
     return {
       scope: this.#run.scope,
       job: this.#job,
-      plan: this.#plan,
+      replicaSet: this.#replicaSet,
       attempts: this.attempts,
       failovers: uniqueFailovers(this.#views.flatMap((view) => view.failovers)),
       served: sumServed(this.#views.flatMap((view) => view.served)),

@@ -2,7 +2,6 @@ import { formatPlatform } from '../image/platform.js';
 import type { Attempt, Failover, PullBytes, PullReport, PullTimings, Served } from '../vocabulary/report.js';
 import type { AttemptResult } from './attempt.js';
 import { platformOfConfig, type CachedImage } from './cached-image.js';
-import type { PullPlan } from './plan.js';
 import type { PullJob } from './pull-job.js';
 import type { PullScope } from './voice.js';
 
@@ -10,7 +9,8 @@ import type { PullScope } from './voice.js';
 export interface PullAccount {
   readonly scope: PullScope;
   readonly job: PullJob;
-  readonly plan: PullPlan | null;
+  /** Null when the image is in none. */
+  readonly replicaSet: string | null;
   /** Of all walks through the plan, in order. */
   readonly attempts: readonly Attempt[];
   readonly failovers: readonly Failover[];
@@ -50,11 +50,11 @@ export function reportCached(account: PullAccount, cached: CachedImage): PullRep
 }
 
 function common(account: PullAccount) {
-  const { scope, job, plan, attempts, failovers, served, bytes, timings } = account;
+  const { scope, job, replicaSet, attempts, failovers, served, bytes, timings } = account;
   return {
     ...scope,
     reference: job.reference.canonical,
-    replicaSet: plan?.replicaSet ?? null,
+    replicaSet,
     route: 'layout' as const,
     attempts,
     failovers,
