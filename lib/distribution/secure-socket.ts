@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import { settledBy, type SocketWatch } from './open-socket.js';
@@ -20,6 +21,7 @@ export async function secureSocket(
     secureContext: identity.context,
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: true,
+    checkServerIdentity: net.isIPv6(host) ? checkIpv6Identity : tls.checkServerIdentity,
   });
   watch(secure);
   try {
@@ -30,4 +32,10 @@ export async function secureSocket(
     throw error;
   }
   return secure;
+}
+
+/** Node 22.23 recognises no IPv6 address in a certificate; OpenSSL does. */
+function checkIpv6Identity(address: string, certificate: tls.PeerCertificate): Error | undefined {
+  if (new X509Certificate(certificate.raw).checkIP(address) !== undefined) return undefined;
+  return Object.assign(new Error(`the certificate is not one of ${address}`), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
 }
