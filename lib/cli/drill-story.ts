@@ -1,5 +1,6 @@
 import type { ActStarted, DrillEvent, DrillStarted } from '../drill/drill-event.js';
 import type { DrillOutcome } from '../drill/judge.js';
+import { drillSpeedUp } from '../drill/stage.js';
 import type { PullEvent } from '../events/pull-event.js';
 import { showBytes, showCount, showMs } from './amounts.js';
 import { bad, dim, good, type Line, strong } from './line.js';
@@ -75,7 +76,10 @@ export class DrillStory {
       const role = index === 0 ? 'asked first' : 'its replica';
       this.#print([`  ${name.padEnd(11)}`, dim(`is ${prefix} here, ${role}`)]);
     }
-    this.#print([dim('  Limits are a fifth of the defaults; bytes go over real sockets, into layouts on disk.')], 2);
+    this.#print(
+      [dim(`  Limits are 1/${drillSpeedUp} of the defaults; bytes go over real sockets, into layouts on disk.`)],
+      2,
+    );
   }
 
   #beginAct({ clock, title, atMs }: ActStarted): void {

@@ -23,7 +23,10 @@ export function describeEvent(event: PullEvent, names: Names): Line | null {
   const { registry, image, sentence } = names;
   switch (event.type) {
     case 'pull:started':
-      return [`${event.operation === null ? '' : `${event.operation.kind} `}${image(event.image)} on ${event.engine}`];
+      return [
+        `${image(event.image)} on ${event.engine}`,
+        dim(event.operation === null ? '' : ` (${event.operation.kind})`),
+      ];
     case 'pull:joined':
       return [dim('joined the same pull, which is under way')];
     case 'pull:planned':
