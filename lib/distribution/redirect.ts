@@ -23,7 +23,7 @@ export function redirectTarget(from: URL, headers: Headers): RedirectTarget {
   if (location === undefined || location === '' || locations.length > 1) return { refused: 'redirect-malformed' };
   let url: URL;
   try {
-    url = new URL(location, from);
+    url = new URL(asUtf8(location), from);
   } catch {
     return { refused: 'redirect-malformed' };
   }
@@ -32,4 +32,10 @@ export function redirectTarget(from: URL, headers: Headers): RedirectTarget {
   if (from.protocol === 'https:' && url.protocol === 'http:') return { refused: 'redirect-downgrade' };
   url.hash = '';
   return { url };
+}
+
+/** A header arrives as Latin-1; who writes other letters into a URL without encoding them means UTF-8. */
+function asUtf8(text: string): string {
+  const decoded = Buffer.from(text, 'latin1').toString('utf8');
+  return decoded.includes('\ufffd') ? text : decoded;
 }

@@ -17,6 +17,8 @@ describe('a Location', () => {
     ['//cdn.example/x', 'https://cdn.example/x'],
     ['?z', 'https://registry.example:8443/v2/a/blobs/sha256:1?z'],
     ['https://cdn.example/x#part', 'https://cdn.example/x'],
+    [Buffer.from('/bl\u00f6b').toString('latin1'), 'https://registry.example:8443/bl%C3%B6b'],
+    ['/bl\u00f6b', 'https://registry.example:8443/bl%C3%B6b'],
   ];
   for (const [location, expected] of followed) {
     it(`may be ${location}`, () => expect(target(location)).to.equal(expected));
