@@ -95,6 +95,8 @@ async function copyBody(
     isFirst = false;
     await assembly.add(passed === 0 ? chunk : chunk.subarray(passed), candidate.registry);
     context.signal.throwIfAborted();
+    // Whatever else the registry has to say, or never says, changes nothing: the digest decides.
+    if (assembly.isComplete) return;
   }
 }
 

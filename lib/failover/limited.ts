@@ -25,7 +25,9 @@ export async function waitForLimited(
   if (waitMs === 0) return true;
   const first = candidates.find((candidate) => context.sources.limitedUntilMs(candidate, phase) !== null);
   context.observer.waiting(phase, first === undefined ? null : context.sources.lastReason(first), waitMs);
-  await sleep(waitMs, context.signal);
+  const untilMs = monotonicMs() + waitMs;
+  // A timer may fire a little early, and a candidate that is still limited then would cost one of the waits.
+  while (monotonicMs() < untilMs) await sleep(Math.ceil(untilMs - monotonicMs()), context.signal);
   context.observer.waited();
   return true;
 }

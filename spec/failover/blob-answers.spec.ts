@@ -2,10 +2,11 @@ import { expect } from 'chai';
 import { fetchBlob } from '../../lib/failover/fetch-blob.js';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { connection, type Fault, layers } from '../../lib/testing/index.js';
-import { blobRequests, bytesSent, fetchFrom, mid, offsets, size, starts, wanted } from './support/blob-fetch.js';
+import { startVerbatimServer, type TestServer } from '../support/servers.js';
+import { blobRequests, bytesSent, fetchFrom, mid, offsets, right, size, starts, wanted } from './support/blob-fetch.js';
 import { closeHeartRigs, openHeartRig } from './support/heart-rig.js';
 import { memorySink } from './support/memory-sink.js';
-import { failureOf } from './support/until.js';
+import { failureOf, until } from './support/until.js';
 
 describe('an answer to a blob request', () => {
   afterEach(closeHeartRigs);
@@ -81,10 +82,31 @@ describe('an answer to a blob request', () => {
     }
   }
 
-  it('that has all bytes but never says that it ends is enough', async () => {
-    const { rig, pull } = await fetchFrom([[layers.noContentLength(), layers.stall({ afterBytes: size })], []]);
-    expect(pull.attempts).to.deep.equal([]);
-    expect(rig.double('B').requests).to.deep.equal([]);
+  describe('that has all bytes', () => {
+    const servers: TestServer[] = [];
+    afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())));
+
+    for (const { name, end } of [
+      { name: 'but never says that it ends', end: '' },
+      { name: 'and then more', end: '5\r\nextra\r\n' },
+      { name: 'and then garbage', end: 'no chunk at all\r\n' },
+    ]) {
+      it(`${name} is enough`, async () => {
+        const server = await startVerbatimServer(
+          Buffer.concat([
+            Buffer.from(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${size.toString(16)}\r\n`),
+            right,
+            Buffer.from(`\r\n${end}`),
+          ]),
+          'keep',
+        );
+        servers.push(server);
+        const { rig, pull } = await fetchFrom([{ host: server.authority }, []]);
+        expect(pull.attempts).to.deep.equal([]);
+        expect(rig.double('B').requests).to.deep.equal([]);
+        await until(() => server.connections === 0, 'the connection is not kept');
+      });
+    }
   });
 
   describe('to a request for the rest', () => {

@@ -117,6 +117,13 @@ describe('the blobs of one pull', () => {
     expect(pull.attempts).to.deep.equal([]);
   });
 
+  it('go over one connection when they go one after another', async () => {
+    const rig = await openHeartRig({ image, registries: [[]] });
+    const pull = rig.openPull();
+    for (const layer of image.layers) await fetchOf(pull, layer);
+    expect(rig.double('A').connections).to.equal(1);
+  });
+
   it('leave nothing open', async () => {
     const rig = await openHeartRig({ image, registries: [[layers.stall({ afterBytes: 50_000 })], []] });
     const pull = rig.openPull();
