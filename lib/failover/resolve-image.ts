@@ -45,6 +45,8 @@ export interface ResolveRequest {
 /** An image whose every part is known by digest. */
 export interface ResolvedImage {
   readonly tree: ImageTree;
+  /** Whose tag it is, by prefix; null when no tag was asked for. */
+  readonly resolvedBy: string | null;
   readonly resolution: Resolution;
 }
 
@@ -58,10 +60,11 @@ export interface ResolvedImage {
 export async function resolveImage(context: HeartContext, request: ResolveRequest): Promise<ResolvedImage> {
   const { reference, memory, platform } = request;
   if (reference.digest !== null) {
-    return { tree: await treeOf(context, request, reference.digest), resolution: 'digest-given' };
+    return { tree: await treeOf(context, request, reference.digest), resolvedBy: null, resolution: 'digest-given' };
   }
   const remembered = await memory.recall(context.image);
   const answer = await resolveTag(context, request, remembered);
+  const resolvedBy = answer.kind === 'answered' ? answer.root.candidate.registry : null;
   let tree: ImageTree;
   try {
     tree =
@@ -72,7 +75,7 @@ export async function resolveImage(context: HeartContext, request: ResolveReques
     if (!isPullExhaustedError(error)) throw error;
     const digest = answer.kind === 'answered' ? answer.root.digest : answer.digest;
     const config = remembered?.digest === digest ? (remembered.configs[formatPlatform(platform)] ?? null) : null;
-    const other = await findOtherPacking(context, request, { digest, config });
+    const other = await findOtherPacking(context, request, { digest, config, resolvedBy });
     if (other === null) throw error;
     return other;
   }
@@ -84,7 +87,7 @@ export async function resolveImage(context: HeartContext, request: ResolveReques
       registry: answer.root.candidate.registry,
     });
   }
-  return { tree, resolution: answer.resolution };
+  return { tree, resolvedBy, resolution: answer.resolution };
 }
 
 type TagAnswer =
@@ -168,6 +171,8 @@ export interface UnobtainableImage {
   readonly digest: Digest;
   /** The digest of its config, when known: it tells the same image in another packing. */
   readonly config: Digest | null;
+  /** Whose tag led to it, by prefix: that one need not be asked again. */
+  readonly resolvedBy: string | null;
 }
 
 /**
@@ -182,16 +187,17 @@ export async function findOtherPacking(
 ): Promise<ResolvedImage | null> {
   if (request.reference.digest !== null) return null;
   const tag = tagOf(request.reference);
-  for (const candidate of context.sources.order('metadata').filter(({ resolves }) => resolves)) {
+  for (const candidate of context.sources.order('metadata')) {
+    if (!candidate.resolves || candidate.registry === missing.resolvedBy) continue;
     const tree = await treeAt(context, request, tag, candidate);
     if (tree === null || tree.root.digest === missing.digest) continue;
     if (tree.config.digest === missing.config) {
       context.observer.replicaRepackaged(candidate.registry, tree.root.digest, missing.digest, tree.config.digest);
-      return { tree, resolution: 'replica-confirmed' };
+      return { tree, resolvedBy: candidate.registry, resolution: 'replica-confirmed' };
     }
     if (request.policy.onDivergence === 'replica') {
       context.observer.replicaDiverged(candidate.registry, tree.root.digest, missing.digest, 'replica');
-      return { tree, resolution: 'replica-diverged' };
+      return { tree, resolvedBy: candidate.registry, resolution: 'replica-diverged' };
     }
     context.observer.replicaDiverged(candidate.registry, tree.root.digest, missing.digest, 'none');
   }

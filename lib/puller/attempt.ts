@@ -113,7 +113,8 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
       await deliver(image.tree);
     } catch (error) {
       if (!isPullExhaustedError(error)) throw error;
-      const missing = { digest: image.tree.root.digest, config: image.tree.config.digest };
+      const { tree, resolvedBy } = image;
+      const missing = { digest: tree.root.digest, config: tree.config.digest, resolvedBy };
       const other = await inPhase('metadata', () => findOtherPacking(context, resolve, missing));
       if (other === null) throw error;
       image = other;

@@ -82,7 +82,7 @@ export function composeParts(settings: PullerSettings, bus: EventBus, ending: Ab
     hedge: new HedgeGate(settings.hedge),
     shared: new SharedFetches(),
     memory: openRememberedDigests(openStateStore(settings.stateDir)),
-    carPark: new CarPark(circuits),
+    carPark: new CarPark(circuits, settings.health.coolDownMs),
     running,
     callersOf,
     ending,

@@ -43,6 +43,8 @@ export interface ParkRequest {
   readonly waitMs: number;
   /** What the last registry failed with. */
   readonly reason: Reason | null;
+  /** When the walk began that nobody served, in milliseconds since the epoch. */
+  readonly walkedSinceMs: number;
   /** Milliseconds until a registry may be asked again that wants to be left alone; null when there is none. */
   readonly retryAfterMs: number | null;
   readonly signal: AbortSignal;
@@ -64,11 +66,14 @@ interface Place {
 /** Where pulls wait: until a circuit changes for the better, a pause is over, half a minute has passed, or the host says so. */
 export class CarPark implements ParkedPulls {
   readonly #circuits: Circuits;
+  readonly #coolDownMs: number;
   readonly #places = new Set<Place>();
   #closed: PullerClosedError | null = null;
 
-  constructor(circuits: Circuits) {
+  /** @param coolDownMs the first cool-down of a circuit, in milliseconds */
+  constructor(circuits: Circuits, coolDownMs: number) {
     this.#circuits = circuits;
+    this.#coolDownMs = coolDownMs;
   }
 
   list(): readonly ParkedPull[] {
@@ -106,20 +111,31 @@ export class CarPark implements ParkedPulls {
     const { callers, waitMs, retryAfterMs, signal } = request;
     signal.throwIfAborted();
     if (this.#closed !== null) throw this.#closed;
-    const leftMs = firstEndMs(callers, waitMs) - monotonicMs();
-    const { pauseMs, why } = nextTry(leftMs, retryAfterMs, this.#circuits.nextChangeMs());
-    const stops: (() => void)[] = [];
+    const parkedAtMs = monotonicMs();
+    let timer: NodeJS.Timeout | undefined;
+    const stops: (() => void)[] = [() => clearTimeout(timer)];
     try {
       return await new Promise<ResumeCause>((resolve, reject) => {
-        const timer = setTimeout(() => resolve(why), pauseMs);
+        const arm = (): void => {
+          const parkedMs = monotonicMs() - parkedAtMs;
+          const { pauseMs, why } = nextTry({
+            leftMs: firstEndMs(callers, waitMs) - monotonicMs(),
+            parkedMs,
+            retryAfterMs,
+            coolDownMs: this.#circuits.nextChangeMs() ?? this.#trialMs(parkedMs),
+          });
+          clearTimeout(timer);
+          timer = setTimeout(() => resolve(why), pauseMs);
+        };
         const place: Place = { request, sinceMs: epochMs(), resume: resolve, giveUp: reject };
         stops.push(
-          () => clearTimeout(timer),
           onAbort(signal, reject),
-          this.#onClosed(() => resolve('circuit-closed')),
+          // A circuit that opens while the pull is parked has a cool-down whose end counts too.
+          this.#onChange(resolve, arm),
           () => this.#places.delete(place),
         );
         this.#places.add(place);
+        arm();
       });
     } finally {
       for (const stop of stops) stop();
@@ -130,30 +146,52 @@ export class CarPark implements ParkedPulls {
     return [...this.#places].find(({ request }) => request.callers.scopes.some((scope) => scope.pullId === pullId));
   }
 
-  /** Calls back when the number of circuits that are not closed goes down. */
-  #onClosed(listener: () => void): () => void {
-    const notClosed = (): number => this.#circuits.health().filter(({ state }) => state !== 'closed').length;
-    let before = notClosed();
+  /** A half-open circuit waits for the next pull to try it: this one, which has just failed, a cool-down later. */
+  #trialMs(parkedMs: number): number | null {
+    const isWaiting = this.#circuits.health().some(({ state }) => state === 'half-open');
+    return isWaiting ? this.#coolDownMs - parkedMs : null;
+  }
+
+  /** Tells a circuit that got better from any other change. */
+  #onChange(better: (why: ResumeCause) => void, other: () => void): () => void {
+    const count = (): { readonly ill: number; readonly open: number } => {
+      const states = this.#circuits.health().map(({ state }) => state);
+      return {
+        ill: states.filter((state) => state !== 'closed').length,
+        open: states.filter((state) => state === 'open').length,
+      };
+    };
+    let before = count();
     return this.#circuits.onChange(() => {
-      const now = notClosed();
-      if (now < before) listener();
+      const now = count();
+      const was = before;
       before = now;
+      if (now.ill < was.ill) better('circuit-closed');
+      else if (now.open < was.open) better('cool-down-over');
+      else other();
     });
   }
 }
 
-function nextTry(
-  leftMs: number,
-  retryAfterMs: number | null,
-  coolDownMs: number | null,
-): { readonly pauseMs: number; readonly why: ResumeCause } {
-  const tries = [
-    { pauseMs: longestPauseMs, why: 'interval' as const },
-    ...(coolDownMs === null ? [] : [{ pauseMs: coolDownMs, why: 'cool-down-over' as const }]),
-    ...(retryAfterMs === null ? [] : [{ pauseMs: retryAfterMs, why: 'retry-after-over' as const }]),
-  ].toSorted((a, b) => a.pauseMs - b.pauseMs);
-  const [first = { pauseMs: longestPauseMs, why: 'interval' as const }] = tries;
-  return { why: first.why, pauseMs: Math.max(0, Math.min(leftMs, Math.max(shortestPauseMs, first.pauseMs))) };
+/** What a parked pull waits for; milliseconds, from when it was parked for `retryAfterMs`, else from now. */
+interface Waits {
+  readonly leftMs: number;
+  readonly parkedMs: number;
+  readonly retryAfterMs: number | null;
+  readonly coolDownMs: number | null;
+}
+
+function nextTry({ leftMs, parkedMs, retryAfterMs, coolDownMs }: Waits): {
+  readonly pauseMs: number;
+  readonly why: ResumeCause;
+} {
+  let pauseMs = longestPauseMs - parkedMs;
+  let why: ResumeCause = 'interval';
+  if (coolDownMs !== null && coolDownMs < pauseMs) [pauseMs, why] = [coolDownMs, 'cool-down-over'];
+  if (retryAfterMs !== null && retryAfterMs - parkedMs < pauseMs) {
+    [pauseMs, why] = [retryAfterMs - parkedMs, 'retry-after-over'];
+  }
+  return { why, pauseMs: Math.max(0, Math.min(leftMs, Math.max(shortestPauseMs - parkedMs, pauseMs))) };
 }
 
 /** When the first of them must not wait any more, on the monotonic clock. */
