@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import type { TestImage, TestManifest } from '../../../lib/testing/index.js';
 
@@ -80,15 +80,27 @@ export async function partialFiles(directory: string): Promise<readonly string[]
   return names.map((name) => join(directory, partialFolder, name));
 }
 
-/** Proves that a layout holds its own files and none that somebody forgot to remove. */
+/** Proves that a layout holds its own files, and neither a partial blob nor one that somebody forgot to remove. */
 export async function expectTidy(directory: string): Promise<void> {
-  expect(await readdir(directory)).to.have.members([workFolder, 'blobs', 'index.json', 'oci-layout']);
-  for (const algorithm of await readdir(join(directory, 'blobs'))) {
-    for (const name of await readdir(join(directory, 'blobs', algorithm))) expect(name).to.match(/^[0-9a-f]{64,128}$/);
-  }
-  const own = await readdir(join(directory, workFolder), { recursive: true, withFileTypes: true });
-  const files = own.filter((entry) => entry.isFile()).map(({ name }) => name);
-  expect(files.filter((name) => name !== holderName)).to.deep.equal([]);
+  expect(await strayFiles(directory)).to.deep.equal([]);
+  expect(await partialFiles(directory)).to.deep.equal([]);
+}
+
+/** The files of a directory that belong neither to a layout nor to a blob that a later pull goes on with. */
+export async function strayFiles(directory: string): Promise<readonly string[]> {
+  const found = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = found.filter((entry) => !entry.isDirectory());
+  return files
+    .map(({ parentPath, name }) => relative(directory, join(parentPath, name)))
+    .filter((path) => !isOwn(path));
+}
+
+function isOwn(path: string): boolean {
+  return (
+    ['oci-layout', 'index.json', join(workFolder, holderName)].includes(path) ||
+    path.startsWith(`${partialFolder}/`) ||
+    /^blobs\/sha(?:256\/[0-9a-f]{64}|512\/[0-9a-f]{128})$/.test(path)
+  );
 }
 
 /** The bytes of an image of one platform as they are fetched: its documents and blobs, each once. */
