@@ -14,6 +14,8 @@ function ask(allowHost: (host: string) => unknown, host: string): true | string 
   try {
     const allowed = allowHost(host);
     if (allowed === true) return true;
+    // A promise is no answer, and its rejection nobody's.
+    if (allowed instanceof Promise) allowed.catch(() => {});
     return allowed === false
       ? `does not allow ${host}`
       : `must return true or false, got ${typeof allowed} for ${host}`;

@@ -43,8 +43,6 @@ export interface ParkRequest {
   readonly waitMs: number;
   /** What the last registry failed with. */
   readonly reason: Reason | null;
-  /** When the walk began that nobody served, in milliseconds since the epoch. */
-  readonly walkedSinceMs: number;
   /** Milliseconds until a registry may be asked again that wants to be left alone; null when there is none. */
   readonly retryAfterMs: number | null;
   readonly signal: AbortSignal;
