@@ -1,0 +1,202 @@
+import { expect } from 'chai';
+import type { PullEvent } from '../../lib/events/pull-event.js';
+import type { CircuitHealth } from '../../lib/health/circuit.js';
+import { layers, metadata } from '../../lib/testing/fault-groups.js';
+import type { RegistryDouble } from '../../lib/testing/registry-double.js';
+import { seededImage } from '../../lib/testing/seeded-image.js';
+import { until } from '../registries/until.js';
+import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
+
+const images = Object.fromEntries(
+  Array.from({ length: 12 }, (_, n) => [`team/app:${n}`, seededImage({ bytes: 60_000, seed: `circuit ${n}` })]),
+);
+
+describe('the circuits of a puller', () => {
+  const rig = usePullRig();
+  let first: RegistryDouble;
+  let second: RegistryDouble;
+  let registries: readonly string[];
+
+  beforeEach(async () => {
+    first = await rig.registry({ images });
+    second = await rig.registry({ images });
+    registries = [`${first.host}/team`, `${second.host}/team`];
+  });
+
+  const pull = (puller: RecordedPuller, n: number): ReturnType<RecordedPuller['pullWithFailover']> =>
+    puller.pullWithFailover(`${first.host}/team/app:${n}`);
+  const stateOf = (
+    puller: RecordedPuller,
+    phase: string,
+    registry = registries[0],
+  ): CircuitHealth['state'] | undefined =>
+    puller.health().find((health) => health.registry === registry && health.phase === phase)?.state;
+  const told = (puller: RecordedPuller, type: PullEvent['type']): number =>
+    puller.heard.filter((event) => event.type === type).length;
+  const blobsAskedOf = (registry: RegistryDouble): number =>
+    registry.requests.filter(({ kind }) => kind === 'blob').length;
+
+  it('list every registry × phase from the beginning, all closed', () => {
+    const puller = rig.puller({ registries });
+    expect(puller.health().map(({ registry, phase, state, reason }) => [registry, phase, state, reason])).to.deep.equal(
+      registries.flatMap((registry) => [
+        [registry, 'metadata', 'closed', null],
+        [registry, 'layers', 'closed', null],
+      ]),
+    );
+  });
+
+  it('open after two ill pulls in a row; then the registry is asked last for layers, and first for metadata still', async () => {
+    await first.setFaults([layers.reset({ afterBytes: 10_000 })]);
+    const puller = rig.puller({ registries });
+    await pull(puller, 0);
+    expect(stateOf(puller, 'layers'), 'one may be an accident').to.equal('closed');
+    await pull(puller, 1);
+    expect(stateOf(puller, 'layers')).to.equal('open');
+    expect(stateOf(puller, 'metadata')).to.equal('closed');
+    expect(told(puller, 'circuit:opened')).to.equal(1);
+    const opened = puller.heard.find((event) => event.type === 'circuit:opened');
+    expect(opened).to.deep.include({ registry: registries[0], phase: 'layers' });
+    expect(opened?.untilMs).to.be.greaterThan(opened?.atMs ?? Infinity);
+
+    const blobsBefore = blobsAskedOf(first);
+    const report = await pull(puller, 2);
+
+    expect(blobsAskedOf(first), 'no blob is asked of it').to.equal(blobsBefore);
+    expect(report.failovers, 'nothing had to move').to.deep.equal([]);
+    expect(report.served.map(({ registry, objects }) => [registry, objects])).to.deep.equal([
+      [registries[0], 1],
+      [registries[1], 2],
+    ]);
+    const plan = await puller.explain(`${first.host}/team/app:3`);
+    expect(plan.candidates.map((candidate) => [candidate.metadata, candidate.layers])).to.deep.equal([
+      ['listed', 'circuit-open'],
+      ['listed', 'listed'],
+    ]);
+    expect(plan.order).to.deep.equal({ metadata: registries, layers: registries.toReversed() });
+  });
+
+  it('count a pull once, however many of its blobs failed', async () => {
+    first.putImage('team/many:1', seededImage({ layers: 6, bytes: 5_000, seed: 'many' }));
+    second.putImage('team/many:1', seededImage({ layers: 6, bytes: 5_000, seed: 'many' }));
+    await first.setFaults([layers.status(500)]);
+    const puller = rig.puller({ registries });
+    await puller.pullWithFailover(`${first.host}/team/many:1`);
+    expect(stateOf(puller, 'layers')).to.equal('closed');
+  });
+
+  it('put an open one last, never out: it still serves what nobody else has', async () => {
+    const only = seededImage({ bytes: 30_000, seed: 'only here' });
+    await first.setFaults([layers.status(503)]);
+    const puller = rig.puller({ registries });
+    await pull(puller, 0);
+    await pull(puller, 1);
+    expect(stateOf(puller, 'layers')).to.equal('open');
+    await first.setFaults([]);
+    first.putImage('team/only:1', only);
+    const name = `${first.host}/team/only:1`;
+    const report = await puller.pullWithFailover(name);
+    await expectWhole(rig.engine(), name, only);
+    expect(report.served.map(({ registry }) => registry)).to.deep.equal([registries[0]]);
+  });
+
+  it('half-open after the cool-down; the next pull tries the registry in its place, and good ones close it', async () => {
+    await first.setFaults([layers.status(503)]);
+    const puller = rig.puller({ registries, health: { coolDownMs: 150, maxCoolDownMs: 150 } });
+    await pull(puller, 0);
+    await pull(puller, 1);
+    expect(stateOf(puller, 'layers')).to.equal('open');
+    await first.setFaults([]);
+    await until('the cool-down is over', () => stateOf(puller, 'layers') === 'half-open');
+    expect(told(puller, 'circuit:half-opened')).to.equal(1);
+    const report = await pull(puller, 2);
+    expect(report.served.map(({ registry }) => registry)).to.deep.equal([registries[0]]);
+    const planned = puller.heard.findLast((event) => event.type === 'pull:planned');
+    expect(planned?.candidates[0]?.layers).to.equal('circuit-half-open');
+    for (let n = 3; stateOf(puller, 'layers') !== 'closed'; n += 1) {
+      if (n > 11) throw new Error('nine good pulls did not close it');
+      await pull(puller, n);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(puller.heard.filter(({ type }) => type.startsWith('circuit:')).map(({ type }) => type)).to.deep.equal([
+      'circuit:opened',
+      'circuit:half-opened',
+      'circuit:closed',
+    ]);
+  });
+
+  it('open again at the first ill pull while half-open', async () => {
+    await first.setFaults([layers.status(503)]);
+    const puller = rig.puller({ registries, health: { coolDownMs: 100, maxCoolDownMs: 100 } });
+    await pull(puller, 0);
+    await pull(puller, 1);
+    await until('the cool-down is over', () => stateOf(puller, 'layers') === 'half-open');
+    await pull(puller, 2);
+    expect(told(puller, 'circuit:opened')).to.equal(2);
+  });
+
+  it('hold for pulls that are running: what one learns, the others need not find out', async () => {
+    const big = seededImage({ layers: 8, bytes: 150_000, seed: 'running' });
+    second.putImage('team/big:1', big);
+    const slow = await rig.registry({
+      images: { 'team/big:1': big },
+      bandwidth: { totalBytesPerSecond: 1_000_000 },
+    });
+    const puller = rig.puller({
+      registries: [`${slow.host}/team`, `${second.host}/team`],
+      health: { consecutiveFailures: 1 },
+    });
+    const running = puller.pullWithFailover(`${slow.host}/team/big:1`);
+    await until('it is fetching layers', () => slow.requests.filter(({ kind }) => kind === 'blob').length >= 4);
+    const asked = (): number =>
+      slow.requests.filter(({ kind, endedAtMs }) => kind === 'blob' && endedAtMs === null).length;
+    slow.putImage('team/ill:1', seededImage({ bytes: 1_000, seed: 'ill' }));
+    second.putImage('team/ill:1', seededImage({ bytes: 1_000, seed: 'ill' }));
+    const before = asked();
+    await slow.setFaults([layers.status(500, { repository: 'team/ill' })]);
+    await puller.pullWithFailover(`${slow.host}/team/ill:1`, { engine: rig.engine('another') });
+    expect(stateOf(puller, 'layers', `${slow.host}/team`)).to.equal('open');
+    const blobsOfSlow = slow.requests.filter(({ kind }) => kind === 'blob').length;
+    const report = await running;
+
+    expect(before).to.be.at.least(1);
+    await expectWhole(rig.engine(), `${slow.host}/team/big:1`, big);
+    expect(
+      slow.requests.filter(({ kind }) => kind === 'blob').length,
+      'its layers that had not begun were asked of the other one',
+    ).to.equal(blobsOfSlow);
+    expect(report.attempts).to.deep.equal([]);
+    expect(report.served.map(({ registry }) => registry)).to.include(`${second.host}/team`);
+  });
+
+  it('move for metadata by themselves, and leave the layers where they are', async () => {
+    await first.setFaults([metadata.status(502)]);
+    const puller = rig.puller({ registries });
+    await pull(puller, 0);
+    await pull(puller, 1);
+    expect(stateOf(puller, 'metadata')).to.equal('open');
+    expect(stateOf(puller, 'layers')).to.equal('closed');
+    const manifestsBefore = first.requests.filter(({ kind }) => kind === 'manifest').length;
+    const report = await pull(puller, 2);
+    expect(first.requests.filter(({ kind }) => kind === 'manifest')).to.have.length(manifestsBefore);
+    expect(report.served.map(({ registry, objects }) => [registry, objects])).to.have.deep.members([
+      [registries[0], 2],
+      [registries[1], 1],
+    ]);
+  });
+
+  it('do not move for what is no illness: 404, 401, the caller’s abort', async () => {
+    await first.setFaults([metadata.missing({ times: 3 }), layers.status(403, { times: 4 })]);
+    const puller = rig.puller({ registries });
+    for (let n = 0; n < 4; n += 1) await pull(puller, n);
+    await first.setFaults([layers.noHeaders()]);
+    for (let n = 4; n < 7; n += 1) {
+      const caller = new AbortController();
+      const aborted = puller.pullWithFailover(`${first.host}/team/app:${n}`, { signal: caller.signal });
+      await puller.events.waitFor('phase:started', { filter: ({ phase }) => phase === 'layers' });
+      caller.abort('enough');
+      await aborted.catch(() => {});
+    }
+    expect(puller.health().map(({ state }) => state)).to.deep.equal(['closed', 'closed', 'closed', 'closed']);
+  });
+});
