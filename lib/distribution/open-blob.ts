@@ -88,16 +88,14 @@ export async function attemptBlob(
       wanted.from > 0 && wanted.size > 0 ? { range: `bytes=${wanted.from}-` } : {},
     );
     const { status, headers } = answer;
-    if ((status === 401 || status === 403) && answer.answerer === 'registry') {
-      limit.letGo();
-      const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);
-      limit.signal.throwIfAborted();
-      return { denied: { status, headers, body, zone: answer.zone } };
-    }
     if (status !== 200 && status !== 206) {
+      // The answer is here; how long its explanation takes is another matter.
       limit.letGo();
       const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);
       limit.signal.throwIfAborted();
+      if ((status === 401 || status === 403) && answer.answerer === 'registry') {
+        return { denied: { status, headers, body, zone: answer.zone } };
+      }
       throw statusError({ status, headers, from: answer.answerer, phase: 'layers', body });
     }
     const promised = checkHead(status, answer, wanted);

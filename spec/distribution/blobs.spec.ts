@@ -182,7 +182,7 @@ describe('a blob', () => {
         response.writeHead(500);
         response.write('{"errors":[{"code":"UNKNOWN"}');
       });
-      expect(await evidenceOf(open(stuck))).to.deep.include({ status: 500, specCodes: [] });
+      expect(await evidenceOf(open(stuck, { firstByteMs: 300 }))).to.deep.include({ status: 500, specCodes: [] });
       await until(() => endless.transport.openSockets + stuck.transport.openSockets === 0, 'both sockets are ended');
     });
   });

@@ -3,7 +3,7 @@ import createDebug from 'debug';
 import { expect } from 'chai';
 import { resetSocket, startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
 import { createAuthority } from '../support/tls.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, type Rig } from './rig.js';
+import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, until, type Rig } from './rig.js';
 
 describe('a redirect', () => {
   const servers: TestServer[] = [];
@@ -89,7 +89,7 @@ describe('a redirect', () => {
     expect([registry.accepted, storage.accepted]).to.deep.equal([1, 1]);
   });
 
-  it('whose own body never ends does not keep its target waiting, and is ended', async () => {
+  it('whose own body has no next byte does not keep its target waiting, and is ended', async () => {
     const storage = await started(startServer((_request, response) => response.end(blob)));
     const registry = await started(
       startServer((_request, response) => {
@@ -97,8 +97,11 @@ describe('a redirect', () => {
         response.write('x');
       }),
     );
-    const rig = openRig(registry.authority);
-    expect((await readAll((await open(rig)).body)).equals(blob)).to.equal(true);
+    const { body } = await open(openRig(registry.authority));
+    expect(registry.connections).to.equal(1);
+    expect((await readAll(body)).equals(blob)).to.equal(true);
+    await until(() => registry.connections === 0, 'the connection to the registry is ended');
+    expect(storage.connections).to.equal(1);
   });
 
   describe('is not followed', () => {
