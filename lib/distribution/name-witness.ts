@@ -1,4 +1,5 @@
 import { monotonicMs } from '../clock/time.js';
+import { createBoundedMap } from '../policy/bounded-map.js';
 
 /** How long a look-up says something about the resolver: longer than resolvers take to give up on one name. */
 const memoryMs = 60_000;
@@ -18,7 +19,7 @@ export interface NameWitness {
 }
 
 export function createNameWitness(): NameWitness {
-  const failures = new Map<string, number>();
+  const failures = createBoundedMap<string, number>(maxNames);
   let resolvedAtMs = -Infinity;
 
   return {
@@ -27,10 +28,7 @@ export function createNameWitness(): NameWitness {
       failures.clear();
     },
     failed: (name) => {
-      failures.delete(name);
       failures.set(name, monotonicMs());
-      const [oldest] = failures.keys();
-      if (failures.size > maxNames && oldest !== undefined) failures.delete(oldest);
     },
     scope: () => {
       const sinceMs = monotonicMs() - memoryMs;

@@ -1,5 +1,5 @@
 import type { Registry } from '../registries/registry.js';
-import { createBoundedMap, type BoundedMap } from './bounded-map.js';
+import { createBoundedMap, type BoundedMap } from '../policy/bounded-map.js';
 import type { RememberedChallenge } from './challenge.js';
 import { createConnectionSlots, type ConnectionSlots } from './connection-slots.js';
 import { createSharedWork, type SharedWork } from './shared-work.js';

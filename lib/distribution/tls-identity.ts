@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import type { RegistryTls } from '../registries/tls-options.js';
-import { createBoundedMap } from './bounded-map.js';
+import { createBoundedMap } from '../policy/bounded-map.js';
 
 /** What a TLS connection is opened with. Connections of different identities are never shared. */
 export interface TlsIdentity {

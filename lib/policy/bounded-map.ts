@@ -4,6 +4,9 @@ export interface BoundedMap<Key, Value> {
   set(key: Key, value: Value): void;
   has(key: Key): boolean;
   delete(key: Key): void;
+  /** What was used last comes last; to look at it is no use of it. */
+  values(): Iterable<Value>;
+  clear(): void;
   readonly size: number;
 }
 
@@ -31,6 +34,8 @@ export function createBoundedMap<Key, Value>(maxEntries: number): BoundedMap<Key
     delete: (key) => {
       entries.delete(key);
     },
+    values: () => entries.values(),
+    clear: () => entries.clear(),
     get size() {
       return entries.size;
     },
