@@ -6,14 +6,17 @@ import type { Digest } from '../vocabulary/digest.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import { anyAddress } from './address-guard.js';
 import type { Authorization } from './authorize.js';
-import { exchangeAuthorized, readCredentials, type TryOutcome } from './authorized-exchange.js';
+import { exchangeAuthorized, type TryOutcome } from './authorized-exchange.js';
 import { readErrorBody } from './error-body.js';
+import { startFirstByteLimit } from './first-byte-limit.js';
 import { sendFollowing, type FollowedAnswer } from './follow.js';
+import { isMissing, openForeignBlob } from './foreign-blob.js';
 import { contentLengthOf, type Headers } from './headers.js';
-import { attemptBlob, startFirstByteLimit, type BlobAnswer } from './open-blob.js';
+import { attemptBlob, type BlobAnswer } from './open-blob.js';
 import { readDocument } from './read-document.js';
 import { stateOf } from './registry-state.js';
 import { withinRequestMs, type RequestProgress } from './request-limit.js';
+import { readCredentials } from './standing.js';
 import { statusError } from './status-error.js';
 import { ledIdentity, ownIdentity } from './tls-identity.js';
 import type { Transport } from './transport.js';
@@ -67,6 +70,8 @@ export interface BlobRequest extends ExchangeContext {
   readonly from: number;
   /** Milliseconds from when the blob request holds a connection until its first body byte; redirects count, tokens do not. */
   readonly firstByteMs: number;
+  /** Other places the descriptor names; asked only where `allowForeignUrls` holds and the registry lacks the blob. */
+  readonly urls?: readonly string[];
 }
 
 /**
@@ -206,15 +211,26 @@ export function createRegistryClient(
         throw new RangeError(`from must be 0 or an offset inside of the ${size} bytes, got ${from}`);
       }
       const limit = startFirstByteLimit(request.firstByteMs, signal);
-      try {
-        return await exchange({ ...request, signal: limit.signal }, 'layers', (authorization) =>
-          attemptBlob(request, state.slots, limit, authorization, (headers) =>
+      const openOwn = (): Promise<BlobAnswer> =>
+        exchange({ ...request, signal: limit.signal }, 'layers', (authorization) =>
+          attemptBlob(request, state.blobSlots, limit, authorization, (headers) =>
             follow(`${request.repository}/blobs/${request.digest}`, 'GET', 'layers', headers, authorization, {
               pullId,
               signal: limit.signal,
             }),
           ),
         );
+      const openForeign = async (error: unknown): Promise<BlobAnswer> => {
+        const { urls = [] } = request;
+        const isAllowed = registry.allowForeignUrls && urls.length > 0 && isMissing(error);
+        const answer = isAllowed
+          ? await openForeignBlob(transport, state.blobSlots, limit, { ...request, urls, registry })
+          : null;
+        if (answer === null) throw error;
+        return answer;
+      };
+      try {
+        return await openOwn().catch(openForeign);
       } catch (error) {
         limit.end();
         throw error;

@@ -69,3 +69,34 @@ export function createConnectionSlots(maxConnections: number): ConnectionSlots {
       }),
   };
 }
+
+/** A part of a number of slots: who asks here leaves the rest to those who ask for one of the whole. */
+export function createShareOfSlots(whole: ConnectionSlots, maxConnections: number): ConnectionSlots {
+  const share = createConnectionSlots(maxConnections);
+  return {
+    get held() {
+      return share.held;
+    },
+    get waiting() {
+      return share.waiting;
+    },
+    acquire: async (signal, onConnection) => {
+      // In the share a place is not a connection yet; having to wait for one is news all the same.
+      const place = await share.acquire(signal, (holds) => {
+        if (!holds) onConnection?.(false);
+      });
+      try {
+        const slot = await whole.acquire(signal, onConnection);
+        return {
+          release: () => {
+            slot.release();
+            place.release();
+          },
+        };
+      } catch (error) {
+        place.release();
+        throw error;
+      }
+    },
+  };
+}

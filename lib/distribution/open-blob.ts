@@ -1,5 +1,3 @@
-import { deriveAbort } from '../policy/deadline.js';
-import { startLoopTimer } from '../policy/loop-timer.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { Answerer } from '../vocabulary/evidence.js';
 import type { Authorization } from './authorize.js';
@@ -8,6 +6,7 @@ import { createBlobBody, type BlobBody } from './blob-body.js';
 import type { ConnectionSlots } from './connection-slots.js';
 import { discardBody } from './discard-body.js';
 import { readErrorBody } from './error-body.js';
+import type { FirstByteLimit } from './first-byte-limit.js';
 import type { FollowedAnswer } from './follow.js';
 import { isIdentityEncoded } from './headers.js';
 import { promisedBytes, type WantedBytes } from './range.js';
@@ -33,42 +32,6 @@ export interface WantedBlob extends WantedBytes {
   readonly digest: Digest;
   readonly firstByteMs: number;
   readonly onConnection?: (holds: boolean) => void;
-}
-
-/** Times a blob request until its first byte, over all its tries. */
-export interface FirstByteLimit {
-  readonly signal: AbortSignal;
-  /** A connection is held: the time runs. */
-  hold(): void;
-  /** No connection is held: our own queue and token requests are not the storage's time. */
-  letGo(): void;
-  /** The first byte is here. */
-  met(): void;
-  /** Stops following the caller's signal. */
-  end(): void;
-}
-
-export function startFirstByteLimit(firstByteMs: number, signal: AbortSignal): FirstByteLimit {
-  const derived = deriveAbort(signal);
-  const timer = startLoopTimer(firstByteMs, () => {
-    derived.abort(
-      new ExchangeError(`no body byte within ${firstByteMs} ms (layers.firstByteMs)`, {
-        evidence: { kind: 'limit', limit: 'layers.firstByteMs', value: firstByteMs, bytes: 0 },
-        phase: 'layers',
-      }),
-    );
-  });
-  timer.pause();
-  return {
-    signal: derived.signal,
-    hold: timer.resume,
-    letGo: timer.pause,
-    met: timer.cancel,
-    end: () => {
-      timer.cancel();
-      derived[Symbol.dispose]();
-    },
-  };
 }
 
 /** Sends a blob request once, and waits for the first byte of a good answer. */

@@ -1,7 +1,7 @@
 import type { Registry } from '../registries/registry.js';
 import { createBoundedMap, type BoundedMap } from '../policy/bounded-map.js';
 import type { RememberedChallenge } from './challenge.js';
-import { createConnectionSlots, type ConnectionSlots } from './connection-slots.js';
+import { createConnectionSlots, createShareOfSlots, type ConnectionSlots } from './connection-slots.js';
 import { createSharedWork, type SharedWork } from './shared-work.js';
 import { ownIdentity } from './tls-identity.js';
 import type { Token } from './token-service.js';
@@ -10,6 +10,8 @@ import type { Transport } from './transport.js';
 /** What all clients of one registry on one transport share. */
 export interface RegistryState {
   readonly slots: ConnectionSlots;
+  /** The slots that blobs may hold: all but one, so that no manifest waits for the end of a layer. */
+  readonly blobSlots: ConnectionSlots;
   /** Apart from the others: who holds a connection and waits for a token must not wait for himself. */
   readonly tokenSlots: ConnectionSlots;
   /** What was last asked for, by repository. */
@@ -38,8 +40,10 @@ export function stateOf(transport: Transport, registry: Registry): RegistryState
   const key = `${registry.prefix} ${registry.baseUrl} ${ownIdentity(registry.tls).id}`;
   const known = states.get(key);
   if (known !== undefined) return known;
+  const slots = createConnectionSlots(registry.maxConnections);
   const state: RegistryState = {
-    slots: createConnectionSlots(registry.maxConnections),
+    slots,
+    blobSlots: createShareOfSlots(slots, Math.max(1, registry.maxConnections - 1)),
     tokenSlots: createConnectionSlots(registry.maxConnections),
     challenges: createBoundedMap(maxRemembered),
     tokens: createBoundedMap(maxRemembered),

@@ -40,7 +40,7 @@ export async function withinRequestMs<T>(
 }
 
 /** The evidence of an expired `metadata.requestMs`. */
-export function requestLate(requestMs: number, bytes: number): ExchangeError {
+function requestLate(requestMs: number, bytes: number): ExchangeError {
   return new ExchangeError(`no whole answer within ${requestMs} ms (metadata.requestMs)`, {
     evidence: { kind: 'limit', limit: 'metadata.requestMs', value: requestMs, bytes },
     phase: 'metadata',

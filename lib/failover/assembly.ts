@@ -7,6 +7,8 @@ import { SinkError } from './failure.js';
 export interface WantedBlob {
   readonly digest: Digest;
   readonly size: number;
+  /** Other places that the descriptor names. */
+  readonly urls?: readonly string[];
 }
 
 /** A point in a blob from which it can be gone on with. */
@@ -53,6 +55,7 @@ export type Settlement =
 export class Assembly {
   readonly digest: Digest;
   readonly size: number;
+  readonly urls: readonly string[];
   readonly #sink: BlobSink;
   #whole: Digester;
   #segments: Segment[] = [];
@@ -64,6 +67,7 @@ export class Assembly {
   constructor(blob: WantedBlob, sink: BlobSink, from?: Checkpoint) {
     this.digest = blob.digest;
     this.size = blob.size;
+    this.urls = blob.urls ?? [];
     this.#sink = sink;
     this.#whole = from?.digester ?? createDigester(digestAlgorithm(blob.digest));
     this.#offset = from?.offset ?? 0;

@@ -52,6 +52,7 @@ async function deliverOnce(delivery: Delivery): Promise<void> {
       digest: assembly.digest,
       size: assembly.size,
       from: assembly.offset,
+      urls: assembly.urls,
       pullId: context.pullId,
       requestMs: context.limits.metadata.requestMs,
       firstByteMs: patience.firstByteMs,

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createConnectionSlots } from '../../lib/distribution/connection-slots.js';
+import { createConnectionSlots, createShareOfSlots } from '../../lib/distribution/connection-slots.js';
 import { failureOf } from './rig.js';
 
 const never = new AbortController().signal;
@@ -87,3 +87,33 @@ function countedSignal(): { readonly signal: AbortSignal; readonly listeners: ()
   };
   return { signal, listeners: () => count };
 }
+
+describe('connection slots of which some may take only a part', () => {
+  it('leave the rest to the others, who do not wait for them', async () => {
+    const slots = createConnectionSlots(2);
+    const share = createShareOfSlots(slots, 1);
+    const first = await share.acquire(never);
+    const told: boolean[] = [];
+    const second = share.acquire(never, (holds) => told.push(holds));
+    expect(share).to.include({ held: 1, waiting: 1 });
+    (await slots.acquire(never)).release();
+    expect(told).to.deep.equal([false]);
+    first.release();
+    (await second).release();
+    expect(told).to.deep.equal([false, true]);
+    expect([slots.held, share.held]).to.deep.equal([0, 0]);
+  });
+
+  it('give their place back when they leave while the whole is taken', async () => {
+    const slots = createConnectionSlots(1);
+    const share = createShareOfSlots(slots, 1);
+    const slot = await slots.acquire(never);
+    const leaving = new AbortController();
+    const left = share.acquire(leaving.signal);
+    leaving.abort('gone');
+    expect(await failureOf(left)).to.equal('gone');
+    slot.release();
+    (await share.acquire(never)).release();
+    expect([slots.held, share.held]).to.deep.equal([0, 0]);
+  });
+});

@@ -50,7 +50,7 @@ describe('an exchange', () => {
 
   it('leaves no listener on a signal that ends many at once', async () => {
     const server = await started(startServer(() => undefined));
-    const rig = openRig(server.authority, { registry: { maxConnections: 4 } });
+    const rig = openRig(server.authority, { registry: { maxConnections: 5 } });
     const all = Array.from({ length: 12 }, () => failureOf(open(rig)));
     await until(() => server.seen.length === 4, 'four are asked for');
     rig.abort('enough');
