@@ -3,7 +3,6 @@ import { guardOfAnswer } from './address-guard.js';
 import { zoneOfHost } from './address-zone.js';
 import type { ConnectionSlots } from './connection-slots.js';
 import type { FirstByteLimit } from './first-byte-limit.js';
-import type { FirstByteLimit } from './first-byte-limit.js';
 import { sendFollowing } from './follow.js';
 import { attemptBlob, type BlobAnswer, type WantedBlob } from './open-blob.js';
 import { statusError } from './status-error.js';
