@@ -991,7 +991,7 @@ export declare interface PullAborted extends OfPull<'pull:aborted'> {
 export declare interface PullBytes {
     /** What the image consists of. */
     readonly total: number;
-    /** What arrived from registries during this pull, waste included. */
+    /** What arrived from registries during this pull, waste included; a fetch that several pulls share counts for each. */
     readonly fetched: number;
     /** What an earlier, interrupted pull had left and this one went on from. */
     readonly kept: number;
@@ -1527,7 +1527,7 @@ export declare interface Served {
     readonly registry: string;
     /** Manifests and blobs, whole or in part. */
     readonly objects: number;
-    /** Bytes that arrived from it, waste included. */
+    /** Bytes that arrived from it, waste included; those of a fetch that several pulls share count for each of them. */
     readonly bytes: number;
 }
 
