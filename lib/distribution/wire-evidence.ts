@@ -90,6 +90,8 @@ function isMalformed(error: unknown, headArrived: boolean): boolean {
   // Before the head is through, undici takes whatever is wrong behind a Content-Length for a wrong length.
   if (error instanceof errors.ResponseContentLengthMismatchError) return !headArrived;
   if (error instanceof errors.HTTPParserError) return !isCutShort(error);
+  // What undici asserts of a head is the peer's to break: a status below 100, a 101 without an upgrade.
+  if (codeOf(error) === 'ERR_ASSERTION') return !headArrived;
   // An answer nobody asked for, an upgrade, a "100 Continue": undici has one code for these and for a lost socket.
   return error instanceof errors.SocketError && /^bad (response|upgrade)$/.test(error.message);
 }

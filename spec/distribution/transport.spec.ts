@@ -317,6 +317,7 @@ describe('the transport', () => {
     const malformed: readonly [string, string][] = [
       ['a greeting of another protocol', 'SSH-2.0-OpenSSH_9.2\r\n\r\n'],
       ['a status that is no number', 'HTTP/1.1 abc OK\r\n\r\n'],
+      ['a status that there cannot be', 'HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n'],
       ['a header without a colon', `${head}no colon here\r\n\r\n`],
       ['a length that is no number', `${head}content-length: ten\r\n\r\n`],
       ['two lengths', `${head}content-length: 1\r\ncontent-length: 2\r\n\r\nab`],
@@ -328,6 +329,7 @@ describe('the transport', () => {
       ['more headers than fit', `${head}x: ${'y'.repeat(40_000)}\r\n\r\n`],
       ['interim answers without end', 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(20)],
       ['a "100 Continue" nobody waits for', `HTTP/1.1 100 Continue\r\n\r\n${head}content-length: 0\r\n\r\n`],
+      ['an upgrade to nothing', 'HTTP/1.1 101 Switching Protocols\r\n\r\n'],
       ['an upgrade nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
     ];
     for (const [title, bytes] of malformed) {
