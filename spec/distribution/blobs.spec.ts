@@ -56,7 +56,7 @@ describe('a blob', () => {
     const answer = await open(openRig(server.authority));
     expect(answer).to.include({ start: 0, length: blob.length, answerer: 'registry' });
     expect((await readAll(answer.body)).equals(blob)).to.equal(true);
-    expect(answer.body).to.include({ bytes: blob.length, lateMs: 0 });
+    expect(answer.body.bytes).to.equal(blob.length);
     expect(server.seen[0]?.url).to.equal(`/v2/team/app/blobs/${digest}`);
     expect(server.seen[0]?.headers).to.include({ 'accept-encoding': 'identity' });
     expect(server.seen[0]?.headers['user-agent']).to.match(/^pull-failover\/\d/);
@@ -296,7 +296,7 @@ describe('a blob', () => {
       await body.read();
       const waiting = evidenceOf(body.read());
       reset();
-      expect(await waiting).to.deep.equal({ kind: 'connection', code: 'reset', reused: false, bytes: 3, lateMs: 0 });
+      expect(await waiting).to.include({ kind: 'connection', code: 'reset', reused: false, bytes: 3 });
     });
   });
 

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { createBodyIntake, maxBufferedBytes, type BodyIntake } from '../../lib/distribution/incoming-body.js';
+import { lostMs } from '../../lib/policy/loop-timer.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
 import { failureOf } from './rig.js';
 
@@ -18,7 +19,7 @@ describe('an incoming body', () => {
         },
         stop: () => calls.push('stop'),
       },
-      0,
+      lostMs(),
     );
   }
   const chunk = (length: number): Uint8Array => new Uint8Array(length).fill(7);
