@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { findPartialBlobs, verifyImage } from '../../lib/drill/verify-layout.js';
@@ -7,22 +6,21 @@ import { ociLayout } from '../../lib/engine/oci-layout.js';
 import { divergedFrom, seededImage } from '../../lib/testing/seeded-image.js';
 import type { TestBlob } from '../../lib/testing/test-image.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const image = seededImage({ bytes: [70_000, 9_000], seed: 'verified' });
 const name = 'quay.io/aptible/verified:1';
 const layer = image.layers[0];
 
 describe('an image read back from disk', () => {
+  const temporary = useTemporaryDirectory();
   let directory = '';
   beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'pull-failover-verify-'));
+    directory = temporary.path;
     await using layout = ociLayout(directory);
     for (const blob of image.blobs) await layout.putBlob(contentOf(blob), blob.digest);
     for (const { bytes, digest } of image.documents) await layout.putBlob(bytes, digest);
     await layout.nameImage(name, { mediaType: image.mediaType, digest: image.digest, size: image.top.bytes.length });
-  });
-  afterEach(async () => {
-    await rm(directory, { recursive: true, force: true });
   });
 
   const verify = (expected = image) => verifyImage(directory, { host: 'host-1', name, image: 'verified:1', expected });

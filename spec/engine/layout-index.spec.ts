@@ -6,7 +6,7 @@ import { createLayoutIndex, type LayoutIndex } from '../../lib/engine/layout-ind
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import type { Descriptor } from '../../lib/image/descriptor.js';
 import { seededBlob } from './support/content.js';
-import { useTemporaryDirectory } from './support/temporary-directory.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const redis = 'quay.io/aptible/redis:3.0';
 

@@ -7,7 +7,7 @@ import { requireReal } from '../support/real-parts.js';
 import { seededBlob } from './support/content.js';
 import { startLayoutChild, type LayoutChild } from './support/layout-child.js';
 import { expectValidLayout, partialNames } from './support/layout-tree.js';
-import { useTemporaryDirectory } from './support/temporary-directory.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const seed = 7;
 const size = 3_000_000;

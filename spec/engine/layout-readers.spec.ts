@@ -7,7 +7,7 @@ import type { Descriptor } from '../../lib/image/descriptor.js';
 import { digestOf } from '../../lib/image/digest.js';
 import { requireReal } from '../support/real-parts.js';
 import { seededBlob } from './support/content.js';
-import { useTemporaryDirectory } from './support/temporary-directory.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const run = promisify(execFile);
 const context = { signal: new AbortController().signal, pullId: 'pull-1' };

@@ -9,7 +9,7 @@ import { InvalidOptionError } from '../../lib/errors/invalid-option-error.js';
 import { digestHex, digestOf } from '../../lib/image/digest.js';
 import { seededBlob, type SeededBlob } from './support/content.js';
 import { expectValidLayout, partialNames, visibleFiles } from './support/layout-tree.js';
-import { useTemporaryDirectory } from './support/temporary-directory.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const never = new AbortController().signal;
 const context = { signal: never, pullId: 'pull-1' };

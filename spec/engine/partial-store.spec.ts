@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { createPartialStore, untouchedMs, type Partial, type PartialStore } from '../../lib/engine/partial-store.js';
 import { ownOwner } from '../../lib/engine/partial-owner.js';
 import { seededBlob, type SeededBlob } from './support/content.js';
-import { useTemporaryDirectory } from './support/temporary-directory.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const hourMs = 3_600_000;
 

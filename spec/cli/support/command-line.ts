@@ -1,10 +1,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Output } from '../../../lib/cli/command-context.js';
 import { runProgram } from '../../../lib/cli/program.js';
+import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 
 /** How a command ended. */
 export interface Ended {
@@ -30,19 +29,13 @@ export interface Desk {
 
 /** Makes a desk for each test of the suite; gone afterwards. */
 export function useDesk(): Desk {
-  let directory = '';
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'pull-failover-desk-'));
-  });
-  afterEach(async () => {
-    await rm(directory, { recursive: true, force: true });
-  });
+  const temporary = useTemporaryDirectory();
   return {
     get directory() {
-      return directory;
+      return temporary.path;
     },
     get env() {
-      return deskEnvironment(directory);
+      return deskEnvironment(temporary.path);
     },
   };
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 export function useTemporaryDirectory(): { readonly path: string } {
   let path = '';
   beforeEach(async () => {
-    path = await mkdtemp(join(tmpdir(), 'pull-failover-layout-'));
+    path = await mkdtemp(join(tmpdir(), 'pull-failover-spec-'));
   });
   afterEach(async () => {
     await rm(path, { recursive: true, force: true });
