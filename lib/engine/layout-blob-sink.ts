@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import { EngineError } from '../errors/engine-error.js';
 import { createBatchedWriter } from './batched-writer.js';
 import type { BlobSink } from './blob-sink.js';
-import { syncDirectory } from './durable-file.js';
-import { fileErrorCode } from './file-error.js';
+import { syncDirectory } from '../files/durable-file.js';
+import { fileErrorCode } from '../files/file-error.js';
 import type { Partial, PartialStore } from './partial-store.js';
 import { readChunks } from './read-chunks.js';
 

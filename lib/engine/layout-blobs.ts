@@ -5,8 +5,8 @@ import type { Descriptor } from '../image/descriptor.js';
 import { digestAlgorithm, digestHex, digestOf } from '../image/digest.js';
 import { createLog } from '../log/log.js';
 import type { Digest } from '../vocabulary/digest.js';
-import { syncDirectory } from './durable-file.js';
-import { unlessMissing } from './file-error.js';
+import { syncDirectory } from '../files/durable-file.js';
+import { unlessMissing } from '../files/file-error.js';
 import type { PartialStore } from './partial-store.js';
 import { readChunks } from './read-chunks.js';
 

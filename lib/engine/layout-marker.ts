@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EngineError } from '../errors/engine-error.js';
-import { syncDirectory, writeDurably } from './durable-file.js';
-import { unlessMissing } from './file-error.js';
+import { syncDirectory, writeDurably } from '../files/durable-file.js';
+import { unlessMissing } from '../files/file-error.js';
 
 /**
  * The one version there is; a later one may mean something else by the same files.

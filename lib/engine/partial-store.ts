@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { epochMs } from '../clock/time.js';
 import { digestAlgorithm, digestHex } from '../image/digest.js';
 import type { Digest } from '../vocabulary/digest.js';
-import { fileErrorCode, isOutOfRoom, unlessMissing } from './file-error.js';
+import { fileErrorCode, isOutOfRoom, unlessMissing } from '../files/file-error.js';
 import { isOwner, ownerState, ownOwner } from './partial-owner.js';
 import { shareRuns } from './shared-run.js';
 

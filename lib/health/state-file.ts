@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { renameSync, statSync, type Stats } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { syncDirectory, writeDurably } from '../engine/durable-file.js';
+import { syncDirectory, writeDurably } from '../files/durable-file.js';
+import { takeFileLock } from '../files/file-lock.js';
 import { createLog } from '../log/log.js';
 import type { DocumentKind, StateDocument } from './state-document.js';
 
@@ -11,11 +12,8 @@ const log = createLog('state');
 /** No document of this library comes near it; a file that does is not one of ours, and would fill the memory. */
 const maxFileBytes = 32 * 1024 * 1024;
 
-/** A lock whose holder was killed, or gave no sign of life for this long, is free again. */
-const staleLockMs = 5_000;
-
-/** Waiters ask again after 10 ms at first, at most 250 ms later, and give up after some 20 s. */
-const lockRetries = { retries: 100, minTimeout: 10, maxTimeout: 250, factor: 1.3, randomize: true } as const;
+/** Some 20 s: what is kept is not worth a longer wait, and `close()` waits for it. */
+const lockRetries = 100;
 
 /** How often an update starts again because somebody who had lost the lock wrote all the same. */
 const maxOvertaken = 5;
@@ -83,7 +81,11 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
     let release: (() => Promise<void>) | null = null;
     try {
       await mkdir(directory, { recursive: true });
-      release = await lockFile(file);
+      release = await takeFileLock(`${file}.lock`, {
+        retries: lockRetries,
+        // What a lost lock means is decided before the file is replaced.
+        onLost: (error) => log(null, 'the lock of a state file was lost', { file, why: messageOf(error) }),
+      });
       await sweep();
       for (let round = 0; round < maxOvertaken; round += 1) {
         const written = await replace(change);
@@ -152,23 +154,6 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
       updates = done;
       return done;
     },
-  };
-}
-
-async function lockFile(file: string): Promise<() => Promise<void>> {
-  // Loaded when first needed: it installs exit hooks, which a process that keeps no state should not get.
-  const { lock } = await import('proper-lockfile');
-  const unlock = await lock(file, {
-    realpath: false,
-    stale: staleLockMs,
-    update: 1_000,
-    retries: lockRetries,
-    // It would throw from a timer. What a lost lock means is decided before the file is replaced.
-    onCompromised: (error) => log(null, 'the lock of a state file was lost', { file, why: messageOf(error) }),
-  });
-  return async () => {
-    // A lock lost meanwhile is no longer ours to give back.
-    await unlock().catch(() => {});
   };
 }
 

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import createDebug from 'debug';
 import { writeFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DocumentKind, StateDocument } from '../../lib/health/state-document.js';
 import { openStateStore } from '../../lib/health/state-store.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 
 const numbers: DocumentKind<readonly number[]> = {
   name: 'numbers',
@@ -22,24 +22,19 @@ const add =
   (kept: readonly number[]): readonly number[] => [...kept, number];
 
 describe('a state document', () => {
-  let directory: string;
+  const temporary = useTemporaryDirectory();
   let stateDir: string;
   const file = (name: string): string => join(stateDir, name);
 
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'state-'));
-    stateDir = join(directory, 'var', 'state');
-  });
-
-  afterEach(async () => {
-    await rm(directory, { recursive: true, force: true });
+  beforeEach(() => {
+    stateDir = join(temporary.path, 'var', 'state');
   });
 
   const open = (): StateDocument<readonly number[]> => openStateStore(stateDir).document(numbers);
 
   it('is empty before anything was kept, and creates nothing by being read', async () => {
     expect(await open().read()).to.deep.equal([]);
-    expect(await readdir(directory)).to.deep.equal([]);
+    expect(await readdir(temporary.path)).to.deep.equal([]);
   });
 
   it('survives the process, as one JSON file and nothing beside it', async () => {
@@ -158,13 +153,21 @@ describe('a state document', () => {
   });
 
   it('says that an update could not be written, and throws nothing, where the directory is a file', async () => {
-    await mkdir(join(directory, 'var'));
+    await mkdir(join(temporary.path, 'var'));
     await writeFile(stateDir, '');
     const document = open();
     expect(await document.read()).to.deep.equal([]);
     expect(await document.update(add(1))).to.equal(null);
     await rm(stateDir);
     expect(await document.update(add(2)), 'the disk is well again').to.deep.equal([2]);
+  });
+
+  it('does not wait where no waiting helps: for a lock that cannot be made', async () => {
+    // Long enough that its lock has a name that no file system takes, while its file has none of that.
+    const document = openStateStore(stateDir).document({ ...numbers, name: 'n'.repeat(250) });
+    const beganAtMs = performance.now();
+    expect(await document.update(add(1))).to.equal(null);
+    expect(performance.now() - beganAtMs).to.be.below(5_000);
   });
 
   it('says that an update could not be written where its file is a directory, and leaves nothing behind', async () => {
