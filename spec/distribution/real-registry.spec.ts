@@ -35,7 +35,7 @@ function describeClient(start: () => Promise<Started>): void {
   const repository = 'aptible/redis';
   const layer = image.layers[0] as (typeof image.layers)[number];
   const content = Buffer.concat([...layer.read()]);
-  const digest = layer.digest as Digest;
+  const { digest } = layer;
 
   it('reads a manifest whose bytes have the digest that the registry names', async () => {
     const { client, context } = rig;
