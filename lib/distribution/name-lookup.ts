@@ -25,34 +25,65 @@ export type NameLookup = (name: string, signal: AbortSignal) => Promise<readonly
  */
 const maxLookups = 3;
 
-/** Creates a look-up that asks once for many who want the same name at the same time. Nothing is cached beyond that. */
+/** One look-up, and who waits for it. */
+interface RunningLookup {
+  readonly found: Promise<readonly Address[]>;
+  /** Ends its wait for a thread; a thread that has it cannot be taken from it. */
+  readonly unwanted: AbortController;
+  hasThread: boolean;
+  waiting: number;
+}
+
+/**
+ * Creates a look-up that asks once for many who want the same name at the same time. Nothing is cached beyond that.
+ * What nobody waits for any more is not begun: a registry that leads to one dead name after another would fill the
+ * queue for all others.
+ */
 export function createNameLookup(witness: NameWitness, resolve: NameResolver): NameLookup {
   const threads = createConnectionSlots(maxLookups);
-  const running = new Map<string, Promise<readonly Address[]>>();
+  const running = new Map<string, RunningLookup>();
 
-  async function ask(name: string): Promise<readonly Address[]> {
-    const thread = await threads.acquire(new AbortController().signal);
-    try {
-      const found = await resolve(name);
-      witness.resolved(name);
-      return found;
-    } catch (error) {
-      witness.failed(name);
-      throw error;
-    } finally {
-      thread.release();
-      running.delete(name);
+  function start(name: string): RunningLookup {
+    const unwanted = new AbortController();
+    const forget = (): void => {
+      if (running.get(name) === lookup) running.delete(name);
+    };
+    async function ask(): Promise<readonly Address[]> {
+      const thread = await threads.acquire(unwanted.signal);
+      lookup.hasThread = true;
+      try {
+        const found = await resolve(name);
+        witness.resolved(name);
+        return found;
+      } catch (error) {
+        witness.failed(name);
+        throw error;
+      } finally {
+        thread.release();
+        forget();
+      }
     }
+    const found = ask();
+    const lookup: RunningLookup = { found, unwanted, hasThread: false, waiting: 0 };
+    running.set(name, lookup);
+    // Everybody who waits may have left before it fails.
+    found.catch(() => undefined);
+    return lookup;
   }
 
-  return (name, signal) => {
-    let shared = running.get(name);
-    if (shared === undefined) {
-      shared = ask(name);
-      running.set(name, shared);
-      // Everybody who waits may have left before it fails.
-      shared.catch(() => undefined);
+  return async (name, signal) => {
+    signal.throwIfAborted();
+    const lookup = running.get(name) ?? start(name);
+    lookup.waiting += 1;
+    try {
+      return await abortable(lookup.found, signal);
+    } finally {
+      lookup.waiting -= 1;
+      if (lookup.waiting === 0 && !lookup.hasThread) {
+        // Whoever comes now must not join what is being given up.
+        if (running.get(name) === lookup) running.delete(name);
+        lookup.unwanted.abort(new Error('nobody waits for this name any more'));
+      }
     }
-    return abortable(shared, signal);
   };
 }

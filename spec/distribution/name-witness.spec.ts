@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { createNameLookup } from '../../lib/distribution/name-lookup.js';
 import { createNameWitness } from '../../lib/distribution/name-witness.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
-import { failureOf } from './rig.js';
+import { failureOf, turns } from './rig.js';
 
 const never = new AbortController().signal;
 
@@ -89,6 +89,27 @@ describe('a look-up', () => {
     });
     await Promise.all(Array.from({ length: 20 }, (_, index) => lookup(`host-${index}`, never)));
     expect(most).to.equal(3);
+  });
+  it('that nobody waits for any more is not begun, and holds up nobody', async () => {
+    const asked: string[] = [];
+    const ends: (() => void)[] = [];
+    const lookup = createNameLookup(createNameWitness(), (name) => {
+      asked.push(name);
+      return new Promise((resolve) => ends.push(() => resolve([])));
+    });
+    const leaving = new AbortController();
+    const left = Array.from({ length: 20 }, (_, index) => failureOf(lookup(`dead-${index}`, leaving.signal)));
+    const wanted = lookup('alive', never);
+    await turns(1);
+    leaving.abort('gone');
+    expect(new Set(await Promise.all(left))).to.deep.equal(new Set(['gone']));
+    const again = lookup('dead-19', never);
+    for (let count = 0; count < 5; count += 1) {
+      for (const end of ends.splice(0)) end();
+      await turns(1);
+    }
+    expect(await Promise.all([wanted, again])).to.deep.equal([[], []]);
+    expect(asked).to.deep.equal(['dead-0', 'dead-1', 'dead-2', 'alive', 'dead-19']);
   });
   it('that fails is told to the witness', async () => {
     const witness = createNameWitness();
