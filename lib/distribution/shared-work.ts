@@ -1,4 +1,5 @@
 import { abortable } from '../policy/deadline.js';
+import { startSharedTask, type SharedTask } from '../policy/shared-task.js';
 
 /** Work that several callers want at the same time, done once. */
 export interface SharedWork<T> {
@@ -19,48 +20,36 @@ export interface SharedWorkCaller<T> {
 }
 
 interface Running<T> {
-  readonly result: Promise<T>;
   readonly begun: Promise<void>;
-  readonly ending: AbortController;
-  callers: number;
+  readonly task: SharedTask<T>;
 }
 
 export function createSharedWork<T>(): SharedWork<T> {
   const running = new Map<string, Running<T>>();
 
   function launch(key: string, start: SharedWorkCaller<T>['start']): Running<T> {
-    const ending = new AbortController();
     let begin: () => void = () => undefined;
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
-    const work: Running<T> = { result: start(ending.signal, begin), begun, ending, callers: 0 };
-    running.set(key, work);
-    const ended = (): void => {
+    const over = (): void => {
       begin();
       if (running.get(key) === work) running.delete(key);
     };
-    // Also the handler of a failure that nobody waits for any more.
-    work.result.then(ended, ended);
+    const task = startSharedTask((signal) => start(signal, begin), 'nobody waits for it any more', over);
+    const work: Running<T> = { begun, task };
+    running.set(key, work);
     return work;
   }
 
   return {
     join: async (key, { signal, start, waitFor }) => {
       signal.throwIfAborted();
-      const work = running.get(key) ?? launch(key, start);
-      work.callers += 1;
-      try {
-        await abortable(work.begun, signal);
-        return await waitFor(work.result, signal);
-      } finally {
-        work.callers -= 1;
-        if (work.callers === 0) {
-          // A caller who comes now must not join work that is being given up.
-          if (running.get(key) === work) running.delete(key);
-          work.ending.abort(new Error('nobody waits for it any more'));
-        }
-      }
+      const { begun, task } = running.get(key) ?? launch(key, start);
+      return task.attend(async (result) => {
+        await abortable(begun, signal);
+        return waitFor(result, signal);
+      });
     },
   };
 }

@@ -1,5 +1,6 @@
 import { monotonicMs } from '../clock/time.js';
 import { abortable, withDeadline } from '../policy/deadline.js';
+import { startSharedTask, type SharedTask } from '../policy/shared-task.js';
 import type { CredentialsQuery } from './credentials.js';
 
 /** One lookup that many wait for. */
@@ -23,9 +24,7 @@ export interface SharedLookupLimits {
 
 interface Run<T> {
   readonly fresh: boolean;
-  readonly answer: Promise<T>;
-  readonly abandon: () => void;
-  waiters: number;
+  readonly task: SharedTask<T>;
 }
 
 /**
@@ -40,35 +39,18 @@ export function shareLookup<T>(
   let kept: { readonly value: T; readonly untilMs: number } | null = null;
 
   function start(fresh: boolean): Run<T> {
-    const abandoned = new AbortController();
+    const ask = async (abandoned: AbortSignal): Promise<T> => {
+      const value = await withDeadline({ ms: limits.limitMs, signal: abandoned, expired: limits.late }, (signal) =>
+        look(signal, fresh),
+      );
+      // A fresh run may have taken this one's place meanwhile: its answer will be the newer one.
+      if (running === run) kept = { value, untilMs: monotonicMs() + limits.reuseMs };
+      return value;
+    };
     const forget = (): void => {
       if (running === run) running = null;
     };
-    const run: Run<T> = {
-      fresh,
-      waiters: 0,
-      answer: withDeadline({ ms: limits.limitMs, signal: abandoned.signal, expired: limits.late }, (signal) =>
-        look(signal, fresh),
-      ).then(
-        (value) => {
-          // A fresh run may have taken this one's place meanwhile: its answer will be the newer one.
-          if (running === run) kept = { value, untilMs: monotonicMs() + limits.reuseMs };
-          forget();
-          return value;
-        },
-        (error: unknown) => {
-          forget();
-          throw error;
-        },
-      ),
-      abandon: () => {
-        // Whoever comes next must not join what is being ended.
-        forget();
-        abandoned.abort(new Error('Nobody waits for the credentials any more'));
-      },
-    };
-    // Everybody may have left before it fails.
-    run.answer.catch(() => {});
+    const run: Run<T> = { fresh, task: startSharedTask(ask, 'Nobody waits for the credentials any more', forget) };
     return run;
   }
 
@@ -79,14 +61,7 @@ export function shareLookup<T>(
       if (kept !== null && monotonicMs() < kept.untilMs) return kept.value;
       // What was asked before a rejection may bring the very answer that was rejected.
       if (running === null || (fresh && !running.fresh)) running = start(fresh);
-      const run = running;
-      run.waiters += 1;
-      try {
-        return await abortable(run.answer, signal);
-      } finally {
-        run.waiters -= 1;
-        if (run.waiters === 0) run.abandon();
-      }
+      return running.task.attend((answer) => abortable(answer, signal));
     },
   };
 }
