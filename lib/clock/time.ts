@@ -25,6 +25,11 @@ export function epochMs(): number {
   return source.epochMs();
 }
 
+/** A time of the clock that never goes back, as people read it: rounded milliseconds since the epoch. */
+export function toEpochMs(atMonotonicMs: number): number {
+  return Math.round(epochMs() + (atMonotonicMs - monotonicMs()));
+}
+
 /** Whether time passes only when somebody moves it. */
 export function isTimeMovedByHand(): boolean {
   return source.movedByHand === true;

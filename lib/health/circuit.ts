@@ -1,4 +1,4 @@
-import { epochMs, monotonicMs } from '../clock/time.js';
+import { monotonicMs, toEpochMs } from '../clock/time.js';
 import { registryPhases, type RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import { createCircuitMachine, type CircuitMachine, type CircuitState, type PullOutcome } from './circuit-state.js';
@@ -236,9 +236,4 @@ function reasonOf(state: CircuitState): Reason | null {
     case 'half-open':
       return state.reason;
   }
-}
-
-/** Times are kept on the clock that never goes back, and shown on the one that people read. */
-function toEpochMs(atMs: number): number {
-  return Math.round(epochMs() + (atMs - monotonicMs()));
 }

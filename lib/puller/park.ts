@@ -1,4 +1,4 @@
-import { epochMs, monotonicMs } from '../clock/time.js';
+import { epochMs, monotonicMs, toEpochMs } from '../clock/time.js';
 import { ParkCancelledError } from '../errors/park-cancelled-error.js';
 import type { PullerClosedError } from '../errors/puller-closed-error.js';
 import type { PullResumed } from '../events/pull-event.js';
@@ -80,7 +80,7 @@ export class CarPark implements ParkedPulls {
       return callers.scopes.map((scope) => ({
         ...scope,
         sinceMs,
-        untilMs: toEpochMs(callers.waitEndsAtMs(scope.pullId, waitMs)),
+        untilMs: toEpochMsOrNever(callers.waitEndsAtMs(scope.pullId, waitMs)),
         reason,
       }));
     });
@@ -197,7 +197,7 @@ export function firstEndMs(callers: Callers, waitMs: number): number {
   return Math.min(...callers.scopes.map(({ pullId }) => callers.waitEndsAtMs(pullId, waitMs)));
 }
 
-/** A time of the monotonic clock as people read it; null for never. */
-export function toEpochMs(atMs: number): number | null {
-  return Number.isFinite(atMs) ? Math.round(epochMs() + (atMs - monotonicMs())) : null;
+/** A time of the monotonic clock as events tell it; null for never. */
+export function toEpochMsOrNever(atMs: number): number | null {
+  return Number.isFinite(atMs) ? toEpochMs(atMs) : null;
 }

@@ -8,7 +8,7 @@ import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report
 import { attemptPull, type AttemptResult } from './attempt.js';
 import { findCachedImage } from './cached-image.js';
 import type { Callers } from './callers.js';
-import { firstEndMs, toEpochMs } from './park.js';
+import { firstEndMs, toEpochMsOrNever } from './park.js';
 import type { PullerParts } from './parts.js';
 import { makePlan } from './plan.js';
 import { Progress } from './progress.js';
@@ -119,7 +119,7 @@ export class Pull {
     const over = callers.scopes.filter(({ pullId }) => callers.waitEndsAtMs(pullId, waitMs) - parkedAtMs < 1);
     if (over.length === callers.size) throw exhausted;
     for (const { pullId } of over) callers.dismiss(pullId, exhausted);
-    const untilMs = toEpochMs(firstEndMs(callers, waitMs));
+    const untilMs = toEpochMsOrNever(firstEndMs(callers, waitMs));
     callers.tell({ type: 'pull:parked', phase: exhausted.phase, reason, untilMs });
     const retryAfterMs = exhausted.retryAfterMs ?? null;
     const why = await this.#parts.carPark.park({ callers, waitMs, reason, retryAfterMs, signal });

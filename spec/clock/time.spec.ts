@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { epochMs, isTimeMovedByHand, monotonicMs, replaceTimeSource } from '../../lib/clock/time.js';
+import { epochMs, isTimeMovedByHand, monotonicMs, replaceTimeSource, toEpochMs } from '../../lib/clock/time.js';
 import { startFakeTime } from '../support/fake-time.js';
 
 describe('time', () => {
@@ -19,6 +19,17 @@ describe('time', () => {
       restore();
     }
     expect(epochMs()).to.be.above(1_501_093_200_000);
+  });
+
+  it('is shown on the clock that people read, whichever it was kept on', () => {
+    const restore = replaceTimeSource({ monotonicMs: () => 1_000, epochMs: () => 1_501_093_200_000 });
+    try {
+      expect([toEpochMs(400), toEpochMs(1_000), toEpochMs(3_000.4)]).to.deep.equal([
+        1_501_093_199_400, 1_501_093_200_000, 1_501_093_202_000,
+      ]);
+    } finally {
+      restore();
+    }
   });
 
   it('passes in specs only when it is told to, for timers and clocks alike', async () => {
