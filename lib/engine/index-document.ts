@@ -1,5 +1,5 @@
 import { readDescriptor, type Descriptor } from '../image/descriptor.js';
-import { parseJsonObject } from '../image/json-object.js';
+import { isObject, parseJsonObject } from '../image/json-object.js';
 import { ManifestError } from '../image/manifest-error.js';
 import { ociIndex } from '../image/media-type.js';
 import type { Platform } from '../image/platform.js';
@@ -132,10 +132,6 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
   if (!isObject(value)) throw new IndexDocumentError('is not a JSON object');
   return value;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function annotation(value: unknown, key: string): string | null {

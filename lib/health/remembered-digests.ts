@@ -1,5 +1,6 @@
 import { epochMs } from '../clock/time.js';
 import { parseDigest } from '../image/digest.js';
+import { isObject } from '../image/json-object.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { DocumentKind, StateDocument } from './state-document.js';
 import type { StateStore } from './state-store.js';
@@ -158,6 +159,6 @@ function digestOfText(text: unknown): Digest {
 }
 
 function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError('it is not an object');
-  return value as Readonly<Record<string, unknown>>;
+  if (!isObject(value)) throw new TypeError('it is not an object');
+  return value;
 }

@@ -119,7 +119,8 @@ function readerOf(path: string, values: Readonly<Record<string, unknown>>): Json
   };
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Whether a parsed value is an object of JSON: no array, and not null. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

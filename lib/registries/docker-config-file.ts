@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { CredentialsUnavailableError } from './credentials-unavailable.js';
 import { checkCredentials, type Credentials } from './credentials.js';
+import { isObject } from '../image/json-object.js';
 import { dockerHub } from '../image/registry-host.js';
 import { dockerHubApi } from './prefix.js';
 
@@ -201,8 +202,4 @@ function readAuth(auth: unknown): Credentials | 'malformed' {
 function checked(value: unknown): Credentials | 'malformed' {
   const result = checkCredentials(value);
   return 'credentials' in result ? result.credentials : 'malformed';
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
