@@ -1,8 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { startLoopTimer } from './loop-timer.js';
-
-/** `setTimeout` fires at once for anything longer. */
-const maxTimeoutMs = 2 ** 31 - 1;
+import { maxTimeoutMs, startLoopTimer } from './loop-timer.js';
 
 /** A signal of its own that also follows others. Dispose of it when the work is over, or its parents keep it. */
 export interface DerivedAbort {

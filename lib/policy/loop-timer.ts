@@ -16,7 +16,7 @@ const countedGapMs = 150;
 const confirmingPolls = 2;
 
 /** `setTimeout` fires at once for anything longer. */
-const maxTimeoutMs = 2 ** 31 - 1;
+export const maxTimeoutMs: number = 2 ** 31 - 1;
 
 let foldedLossMs = 0;
 let lastTurnMs = 0;

@@ -42,14 +42,8 @@ export interface KindOptions extends PolicyOptions {
 }
 
 /** Everything that holds for one pull, with nothing missing. */
-export interface ResolvedPolicy {
-  readonly whenExhausted: 'fail' | 'use-cached' | { readonly waitMs: number };
+export interface ResolvedPolicy extends Required<Omit<KindOptions, 'timeouts'>> {
   readonly limits: Limits;
-  readonly deadlineMs: number;
-  readonly pullPolicy: PullPolicy;
-  readonly onDivergence: 'remembered' | 'replica' | 'fail';
-  readonly onUnverified: 'accept' | 'fail';
-  readonly order: readonly string[];
 }
 
 /** The policy part of one bag of options, checked. */
