@@ -52,6 +52,8 @@ export function parseErrorBody(text: string, secrets: readonly string[] = []): E
       errors
         .map((error) => error.code)
         .filter((code): code is string => typeof code === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(code))
+        // A password looks like a code as well.
+        .filter((code) => hideAll(code, secrets) === code)
         .map((code) => code.toUpperCase()),
     ),
   ].slice(0, maxSpecCodes);

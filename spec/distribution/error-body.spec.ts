@@ -54,6 +54,10 @@ describe('an error body', () => {
     for (const secret of ['deadbeef', 'abcdefghijkl', 'hunter22', 'tok-123456']) expect(detail).not.to.include(secret);
     expect(detail).to.include('https://cdn.example/x');
   });
+  it('never repeats what this exchange sent as a code either', () => {
+    const errors = [{ code: 'hunter22' }, { code: 'was_hunter22' }, { code: 'DENIED' }];
+    expect(parseErrorBody(JSON.stringify({ errors }), ['hunter22']).specCodes).to.deep.equal(['DENIED']);
+  });
   it('never crashes the parser, whatever it holds', () => {
     fc.assert(
       fc.property(
