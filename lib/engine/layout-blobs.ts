@@ -2,7 +2,7 @@ import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EngineError } from '../errors/engine-error.js';
 import type { Descriptor } from '../image/descriptor.js';
-import { digestAlgorithm, digestHex, digestOf } from '../image/digest.js';
+import { digestAlgorithm, digestHex, digestOf, parseDigest } from '../image/digest.js';
 import { createLog } from '../log/log.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { syncDirectory } from '../files/durable-file.js';
@@ -28,7 +28,11 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
   /** Found to hold other bytes than their digest says: not there, until they are written again. */
   const corrupt = new Set<Digest>();
 
-  const pathOf = (digest: Digest): string => join(root, 'blobs', digestAlgorithm(digest), digestHex(digest));
+  function pathOf(digest: Digest): string {
+    // The type promises it; plain JavaScript may hand over what leads out of the layout.
+    if (parseDigest(digest) === null) throw new EngineError(engine, 'what was asked for is not a digest');
+    return join(root, 'blobs', digestAlgorithm(digest), digestHex(digest));
+  }
 
   async function has({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
     if (corrupt.has(digest)) return false;

@@ -7,6 +7,7 @@ import { isOciLayout, ociLayout, type OciLayout } from '../../lib/engine/oci-lay
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { InvalidOptionError } from '../../lib/errors/invalid-option-error.js';
 import { digestHex, digestOf } from '../../lib/image/digest.js';
+import type { Digest } from '../../lib/vocabulary/digest.js';
 import { seededBlob, type SeededBlob } from './support/content.js';
 import { expectValidLayout, partialNames, visibleFiles } from './support/layout-tree.js';
 import { useTemporaryDirectory } from '../support/temporary-directory.js';
@@ -509,6 +510,23 @@ describe('An OCI layout', () => {
     });
   });
 
+  it('is left by no digest that is a path, neither reading nor writing', async () => {
+    const outside = join(temporary.path, 'outside');
+    await writeFile(outside, 'secret');
+    const layout = open();
+    const digest = 'sha256:../../../outside' as Digest;
+    const elsewhere = { ...seededBlob(1, 3), digest: 'sha256:../../../elsewhere' as Digest };
+    const tries = [
+      layout.hasBlob({ digest, size: 6 }),
+      layout.readBlob(digest, 6),
+      layout.streamBlob(digest, 0)[Symbol.asyncIterator]().next(),
+      layout.openBlob(elsewhere, context),
+      layout.openBlob({ ...elsewhere, digest: 'sha256:' as Digest }, context),
+    ];
+    for (const one of tries) expect(await rejection(one)).to.satisfy(isEngineError);
+    expect(await readdir(temporary.path)).to.have.members(['images', 'outside']);
+    expect(await partialNames(layout.directory)).to.deep.equal([]);
+  });
   it('is recognised among other values, another installed copy of it too', () => {
     const layout = open();
     expect(isOciLayout(layout)).to.equal(true);
