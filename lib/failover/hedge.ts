@@ -1,4 +1,5 @@
 import { monotonicMs } from '../clock/time.js';
+import { createBoundedMap } from '../policy/bounded-map.js';
 
 /** When and how often a late metadata request is also sent to the next registry. */
 export interface HedgeSettings {
@@ -25,7 +26,7 @@ const maxRegistries = 1_000;
  */
 export class HedgeGate {
   readonly #settings: HedgeSettings;
-  readonly #answers = new Map<string, number[]>();
+  readonly #answers = createBoundedMap<string, number[]>(maxRegistries);
   #tokens = burst;
 
   constructor(settings: HedgeSettings) {
@@ -50,12 +51,7 @@ export class HedgeGate {
       const answers = this.#answers.get(registry) ?? [];
       answers.push(monotonicMs() - startedMs);
       if (answers.length > rememberedAnswers) answers.shift();
-      this.#answers.delete(registry);
       this.#answers.set(registry, answers);
-      if (this.#answers.size > maxRegistries) {
-        const oldest = this.#answers.keys().next();
-        if (oldest.done !== true) this.#answers.delete(oldest.value);
-      }
     };
   }
 
