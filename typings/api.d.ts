@@ -17,10 +17,11 @@ export declare interface Attempt {
 
 /** How fast a double or proxy sends, as a network between it and the client would. Without it: as fast as it goes. */
 export declare interface Bandwidth {
-    /** Shared fairly by all connections. */
+    /** Shared fairly by all connections. Default: no limit. */
     readonly totalBytesPerSecond?: number;
+    /** What one connection gets at most. Default: no limit. */
     readonly perConnectionBytesPerSecond?: number;
-    /** One round trip: each answer begins so much later, the first one of a connection twice so much. */
+    /** One round trip, in milliseconds: each answer begins so much later, the first of a connection twice. Default 0. */
     readonly latencyMs?: number;
 }
 
@@ -155,7 +156,7 @@ export declare interface CloseOptions {
  * Makes the default puller of this process, which `pullWithFailover` and `events` belong to, and returns it.
  * Once per process; after it was closed, again.
  *
- * @throws InvalidOptionError
+ * @throws InvalidOptionError, also when it was called before and the puller it returned is not closed
  */
 export declare function configure(options: PullerOptions): Puller;
 
@@ -515,6 +516,7 @@ export declare interface FaultServer {
 
 /** What a registry double and a fault proxy have in common. */
 export declare interface FaultServerOptions {
+    /** What goes wrong from the start; default nothing. */
     readonly faults?: readonly Fault[];
     /** Blobs are redirected to a second origin, by signed URLs that hold for `expiresMs` (default 10 min); default false. */
     readonly redirects?: boolean | RedirectOptions;
@@ -568,7 +570,10 @@ export declare class ImageNotCachedError extends PullFailoverError {
     constructor(image: string, engine: string, platform: string);
 }
 
-/** The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), or `allowHost` said no. */
+/**
+ * The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), `allowHost` did not say
+ * yes, or none of its registries may be contacted (`contact: false`).
+ */
 export declare class ImageRefusedError extends PullFailoverError {
     readonly name = "ImageRefusedError";
     readonly image: string;
@@ -593,22 +598,22 @@ export declare class InvalidReferenceError extends PullFailoverError {
     constructor(reference: string, problem: string);
 }
 
-/** Tells whether a thrown value is a `EngineError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `EngineError`, also of another installed copy of this package. */
 export declare function isEngineError(value: unknown): value is EngineError;
 
 /** Tells whether a thrown value is a `HostFaultError`, also of another installed copy of this package. */
 export declare function isHostFaultError(value: unknown): value is HostFaultError;
 
-/** Tells whether a thrown value is a `ImageNotCachedError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `ImageNotCachedError`, also of another installed copy of this package. */
 export declare function isImageNotCachedError(value: unknown): value is ImageNotCachedError;
 
-/** Tells whether a thrown value is a `ImageRefusedError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `ImageRefusedError`, also of another installed copy of this package. */
 export declare function isImageRefusedError(value: unknown): value is ImageRefusedError;
 
-/** Tells whether a thrown value is a `InvalidOptionError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `InvalidOptionError`, also of another installed copy of this package. */
 export declare function isInvalidOptionError(value: unknown): value is InvalidOptionError;
 
-/** Tells whether a thrown value is a `InvalidReferenceError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `InvalidReferenceError`, also of another installed copy of this package. */
 export declare function isInvalidReferenceError(value: unknown): value is InvalidReferenceError;
 
 /** Tells whether a thrown value is a `NotConfiguredError`, also of another installed copy of this package. */
@@ -632,12 +637,12 @@ export declare function isPullFailoverError(value: unknown): value is PullFailov
 /** Tells whether a thrown value is a `ReplicaDivergedError`, also of another installed copy of this package. */
 export declare function isReplicaDivergedError(value: unknown): value is ReplicaDivergedError;
 
-/** Tells whether a thrown value is a `UnsupportedImageError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `UnsupportedImageError`, also of another installed copy of this package. */
 export declare function isUnsupportedImageError(value: unknown): value is UnsupportedImageError;
 
 /** What can be said per kind of operation. */
 export declare interface KindOptions extends PolicyOptions {
-    /** These registries first, by prefix; the others follow in the order of the list. */
+    /** These registries first, by prefix, of whichever replica sets; the others follow in the order of the list. Default none. */
     readonly order?: readonly string[];
 }
 
@@ -967,18 +972,28 @@ export declare interface Platform {
     readonly osFeatures?: readonly string[];
 }
 
-/** What can be said for a whole puller, per kind of operation, and per pull; the later wins, key by key. */
+/**
+ * What can be said for a whole puller, per kind of operation, and per pull; the later wins, key by key, in `timeouts`
+ * limit by limit.
+ */
 export declare interface PolicyOptions {
-    /** Default `'fail'`. */
+    /** What to do when no registry can serve the image now; default `'fail'`. */
     readonly whenExhausted?: WhenExhausted;
+    /** Limits of the phases; what is not given has its default. */
     readonly timeouts?: Timeouts;
     /** Longest time a pull may take, parking included, in milliseconds; default `Infinity`. Its expiry is a `PullDeadlineError`. */
     readonly deadlineMs?: number;
-    /** Default `'always'`. */
+    /** When registries are asked at all; default `'always'`. */
     readonly pullPolicy?: PullPolicy;
-    /** When a replica resolves a tag to another digest than is remembered; default `'remembered'`. */
+    /**
+     * Which content counts when a replica resolves a tag to another digest than is remembered; `'fail'` rejects with
+     * `ReplicaDivergedError`. Default `'remembered'`.
+     */
     readonly onDivergence?: 'remembered' | 'replica' | 'fail';
-    /** When a replica resolves a tag and nothing is remembered; default `'accept'`. */
+    /**
+     * Whether a replica's word on a tag is taken when nothing is remembered to compare it with; `'fail'` rejects with
+     * `ReplicaDivergedError`. Default `'accept'`.
+     */
     readonly onUnverified?: 'accept' | 'fail';
 }
 
@@ -1045,23 +1060,30 @@ export declare class PullerClosedError extends PullFailoverError {
 
 /** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
 export declare interface PullerOptions extends PolicyOptions {
-    /** Where images go when a pull does not say; `ociLayout('./images')`. */
+    /** Where images go: `ociLayout('./images')`. Without one, each pull has to name its own. It is not closed with the puller. */
     readonly engine?: OciLayout;
     /** One replica set, in order of priority: prefixes such as `quay.io/team`, or objects with more to say. */
     readonly registries?: readonly (string | RegistryOptions)[];
-    /** Several replica sets, instead of `registries`. */
+    /** Several replica sets, instead of `registries`. With neither, each image is pulled from its own registry. */
     readonly replicaSets?: readonly ReplicaSetOptions[];
     /** What to do with an image outside every set; default `'own-registry'`. */
     readonly unlisted?: Unlisted;
-    /** Policies per kind of operation. */
+    /** Policies per kind of operation, by `operation.kind`. */
     readonly operations?: Readonly<Record<string, KindOptions>>;
+    /** When a circuit opens, and for how long. */
     readonly health?: HealthOptions;
     readonly transfer?: TransferOptions;
-    /** Decides by host whether an image may be pulled at all: for names that tenants give. Default: every host may. */
+    /**
+     * Decides by the host in an image's name (`quay.io`, `10.0.0.5:5000`) whether it may be pulled at all: for names that
+     * tenants give. Anything but `true` is an `ImageRefusedError`. Default: every host may.
+     */
     readonly allowHost?: (host: string) => boolean;
     /** `os/architecture[/variant]`; default linux on this process's architecture. */
     readonly platform?: string;
-    /** A directory in which digests survive a restart; default none. Processes may share it. */
+    /**
+     * A directory in which the digests of tags survive a restart, made when it is first needed; processes may share it.
+     * A disk that fails there fails no pull. Default: they are remembered as long as the puller lives.
+     */
     readonly stateDir?: string;
 }
 
@@ -1126,7 +1148,7 @@ export declare class PullExhaustedError extends PullFailoverError {
 /** The pull failed. One of the three ends of a pull; nothing of this pull follows. */
 export declare interface PullFailed extends OfPull<'pull:failed'> {
     readonly error: {
-        readonly code: ErrorCode | 'ERR_UNEXPECTED';
+        readonly code: ErrorCode;
         readonly message: string;
         readonly retryable: boolean;
     };
@@ -1161,10 +1183,11 @@ export declare interface PullJoined extends OfPull<'pull:joined'> {
 export declare interface PullOptions extends KindOptions {
     /** What the host is doing; carried by every event. */
     readonly operation?: Operation;
+    /** Where the image goes; default the puller's. */
     readonly engine?: OciLayout;
-    /** `os/architecture[/variant]`. */
+    /** `os/architecture[/variant]`; default the puller's. */
     readonly platform?: string;
-    /** Bound to the image's own registry: no other host ever sees them. */
+    /** Instead of the registry's own; bound to the image's own registry: no other host ever sees them. */
     readonly credentials?: CredentialsOption;
     /** Ends the pull; its reason is rethrown as it is. */
     readonly signal?: AbortSignal;
@@ -1300,6 +1323,7 @@ export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'co
 
 /** How blobs are redirected. */
 export declare interface RedirectOptions {
+    /** How long a signed URL holds, in milliseconds; default 10 min, `Infinity` is allowed. */
     readonly expiresMs?: number;
     /** Default 307. */
     readonly status?: 301 | 302 | 303 | 307 | 308;
@@ -1683,9 +1707,11 @@ export declare const token: TokenFaults;
 
 /** Faults of the token service. */
 export declare interface TokenFaults extends ExchangeFaults, CutFaults {
+    /** An answer cut in the middle, with a length that fits. */
     malformedJson(scope?: Scope): Fault;
     /** JSON without a token. */
     noToken(scope?: Scope): Fault;
+    /** 200 with a page of a captive portal. */
     html(scope?: Scope): Fault;
     /** An answer of `bytes` bytes, default 5,000,000. */
     huge(options?: {
@@ -1711,6 +1737,7 @@ export declare type TokenTrouble = ExchangeTrouble | Extract<BodyTrouble, {
 
 /** How bytes are moved. */
 export declare interface TransferOptions {
+    /** When a late metadata request is sent to the next registry too. */
     readonly hedge?: HedgeOptions;
 }
 
@@ -1761,7 +1788,8 @@ export declare type WantedBlob = Pick<Descriptor, 'digest' | 'size' | 'mediaType
  *
  * - `fail`: reject with `PullExhaustedError`
  * - `use-cached`: succeed with the engine's own copy, where it has one for this platform
- * - `{ waitMs }`: park, and try again when a circuit closes, a cool-down or a Retry-After ends, at least every 30 s
+ * - `{ waitMs }`: park for at most so many milliseconds in all (`Infinity`: without end), and try again when a circuit
+ *   closes, a cool-down or a Retry-After ends, at least every 30 s; then as `fail`
  */
 export declare type WhenExhausted = 'fail' | 'use-cached' | {
     readonly waitMs: number;

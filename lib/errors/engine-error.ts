@@ -15,7 +15,7 @@ export class EngineError extends PullFailoverError {
   }
 }
 
-/** Tells whether a thrown value is a `EngineError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `EngineError`, also of another installed copy of this package. */
 export function isEngineError(value: unknown): value is EngineError {
   return hasErrorName(value, 'EngineError');
 }

@@ -16,7 +16,7 @@ export class ImageNotCachedError extends PullFailoverError {
   }
 }
 
-/** Tells whether a thrown value is a `ImageNotCachedError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `ImageNotCachedError`, also of another installed copy of this package. */
 export function isImageNotCachedError(value: unknown): value is ImageNotCachedError {
   return hasErrorName(value, 'ImageNotCachedError');
 }

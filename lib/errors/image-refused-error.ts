@@ -1,6 +1,9 @@
 import { hasErrorName, PullFailoverError } from './pull-failover-error.js';
 
-/** The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), or `allowHost` said no. */
+/**
+ * The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), `allowHost` did not say
+ * yes, or none of its registries may be contacted (`contact: false`).
+ */
 export class ImageRefusedError extends PullFailoverError {
   override readonly name = 'ImageRefusedError';
   readonly image: string;
@@ -13,7 +16,7 @@ export class ImageRefusedError extends PullFailoverError {
   }
 }
 
-/** Tells whether a thrown value is a `ImageRefusedError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `ImageRefusedError`, also of another installed copy of this package. */
 export function isImageRefusedError(value: unknown): value is ImageRefusedError {
   return hasErrorName(value, 'ImageRefusedError');
 }

@@ -17,7 +17,7 @@ export class InvalidOptionError extends PullFailoverError {
   }
 }
 
-/** Tells whether a thrown value is a `InvalidOptionError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `InvalidOptionError`, also of another installed copy of this package. */
 export function isInvalidOptionError(value: unknown): value is InvalidOptionError {
   return hasErrorName(value, 'InvalidOptionError');
 }

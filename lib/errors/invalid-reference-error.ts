@@ -16,7 +16,7 @@ export class InvalidReferenceError extends PullFailoverError {
   }
 }
 
-/** Tells whether a thrown value is a `InvalidReferenceError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `InvalidReferenceError`, also of another installed copy of this package. */
 export function isInvalidReferenceError(value: unknown): value is InvalidReferenceError {
   return hasErrorName(value, 'InvalidReferenceError');
 }

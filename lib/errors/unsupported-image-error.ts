@@ -13,7 +13,7 @@ export class UnsupportedImageError extends PullFailoverError {
   }
 }
 
-/** Tells whether a thrown value is a `UnsupportedImageError`, also of another installed copy of this package. */
+/** Tells whether a thrown value is an `UnsupportedImageError`, also of another installed copy of this package. */
 export function isUnsupportedImageError(value: unknown): value is UnsupportedImageError {
   return hasErrorName(value, 'UnsupportedImageError');
 }

@@ -123,7 +123,7 @@ export interface PullSucceeded extends OfPull<'pull:succeeded'> {
 /** The pull failed. One of the three ends of a pull; nothing of this pull follows. */
 export interface PullFailed extends OfPull<'pull:failed'> {
   readonly error: {
-    readonly code: ErrorCode | 'ERR_UNEXPECTED';
+    readonly code: ErrorCode;
     readonly message: string;
     readonly retryable: boolean;
   };

@@ -18,7 +18,7 @@ export const events: PullEvents = bus;
  * Makes the default puller of this process, which `pullWithFailover` and `events` belong to, and returns it.
  * Once per process; after it was closed, again.
  *
- * @throws InvalidOptionError
+ * @throws InvalidOptionError, also when it was called before and the puller it returned is not closed
  */
 export function configure(options: PullerOptions): Puller {
   if (current !== null && !isClosed) {

@@ -37,28 +37,36 @@ export interface HedgeOptions {
 
 /** How bytes are moved. */
 export interface TransferOptions {
+  /** When a late metadata request is sent to the next registry too. */
   readonly hedge?: HedgeOptions;
 }
 
 /** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
 export interface PullerOptions extends PolicyOptions {
-  /** Where images go when a pull does not say; `ociLayout('./images')`. */
+  /** Where images go: `ociLayout('./images')`. Without one, each pull has to name its own. It is not closed with the puller. */
   readonly engine?: OciLayout;
   /** One replica set, in order of priority: prefixes such as `quay.io/team`, or objects with more to say. */
   readonly registries?: readonly (string | RegistryOptions)[];
-  /** Several replica sets, instead of `registries`. */
+  /** Several replica sets, instead of `registries`. With neither, each image is pulled from its own registry. */
   readonly replicaSets?: readonly ReplicaSetOptions[];
   /** What to do with an image outside every set; default `'own-registry'`. */
   readonly unlisted?: Unlisted;
-  /** Policies per kind of operation. */
+  /** Policies per kind of operation, by `operation.kind`. */
   readonly operations?: Readonly<Record<string, KindOptions>>;
+  /** When a circuit opens, and for how long. */
   readonly health?: HealthOptions;
   readonly transfer?: TransferOptions;
-  /** Decides by host whether an image may be pulled at all: for names that tenants give. Default: every host may. */
+  /**
+   * Decides by the host in an image's name (`quay.io`, `10.0.0.5:5000`) whether it may be pulled at all: for names that
+   * tenants give. Anything but `true` is an `ImageRefusedError`. Default: every host may.
+   */
   readonly allowHost?: (host: string) => boolean;
   /** `os/architecture[/variant]`; default linux on this process's architecture. */
   readonly platform?: string;
-  /** A directory in which digests survive a restart; default none. Processes may share it. */
+  /**
+   * A directory in which the digests of tags survive a restart, made when it is first needed; processes may share it.
+   * A disk that fails there fails no pull. Default: they are remembered as long as the puller lives.
+   */
   readonly stateDir?: string;
 }
 
@@ -66,10 +74,11 @@ export interface PullerOptions extends PolicyOptions {
 export interface PullOptions extends KindOptions {
   /** What the host is doing; carried by every event. */
   readonly operation?: Operation;
+  /** Where the image goes; default the puller's. */
   readonly engine?: OciLayout;
-  /** `os/architecture[/variant]`. */
+  /** `os/architecture[/variant]`; default the puller's. */
   readonly platform?: string;
-  /** Bound to the image's own registry: no other host ever sees them. */
+  /** Instead of the registry's own; bound to the image's own registry: no other host ever sees them. */
   readonly credentials?: CredentialsOption;
   /** Ends the pull; its reason is rethrown as it is. */
   readonly signal?: AbortSignal;

@@ -7,7 +7,8 @@ import { showValue, type OptionBag } from '../policy/option-bag.js';
  *
  * - `fail`: reject with `PullExhaustedError`
  * - `use-cached`: succeed with the engine's own copy, where it has one for this platform
- * - `{ waitMs }`: park, and try again when a circuit closes, a cool-down or a Retry-After ends, at least every 30 s
+ * - `{ waitMs }`: park for at most so many milliseconds in all (`Infinity`: without end), and try again when a circuit
+ *   closes, a cool-down or a Retry-After ends, at least every 30 s; then as `fail`
  */
 export type WhenExhausted = 'fail' | 'use-cached' | { readonly waitMs: number };
 
@@ -20,24 +21,34 @@ export type WhenExhausted = 'fail' | 'use-cached' | { readonly waitMs: number };
  */
 export type PullPolicy = 'always' | 'if-not-present' | 'never';
 
-/** What can be said for a whole puller, per kind of operation, and per pull; the later wins, key by key. */
+/**
+ * What can be said for a whole puller, per kind of operation, and per pull; the later wins, key by key, in `timeouts`
+ * limit by limit.
+ */
 export interface PolicyOptions {
-  /** Default `'fail'`. */
+  /** What to do when no registry can serve the image now; default `'fail'`. */
   readonly whenExhausted?: WhenExhausted;
+  /** Limits of the phases; what is not given has its default. */
   readonly timeouts?: Timeouts;
   /** Longest time a pull may take, parking included, in milliseconds; default `Infinity`. Its expiry is a `PullDeadlineError`. */
   readonly deadlineMs?: number;
-  /** Default `'always'`. */
+  /** When registries are asked at all; default `'always'`. */
   readonly pullPolicy?: PullPolicy;
-  /** When a replica resolves a tag to another digest than is remembered; default `'remembered'`. */
+  /**
+   * Which content counts when a replica resolves a tag to another digest than is remembered; `'fail'` rejects with
+   * `ReplicaDivergedError`. Default `'remembered'`.
+   */
   readonly onDivergence?: 'remembered' | 'replica' | 'fail';
-  /** When a replica resolves a tag and nothing is remembered; default `'accept'`. */
+  /**
+   * Whether a replica's word on a tag is taken when nothing is remembered to compare it with; `'fail'` rejects with
+   * `ReplicaDivergedError`. Default `'accept'`.
+   */
   readonly onUnverified?: 'accept' | 'fail';
 }
 
 /** What can be said per kind of operation. */
 export interface KindOptions extends PolicyOptions {
-  /** These registries first, by prefix; the others follow in the order of the list. */
+  /** These registries first, by prefix, of whichever replica sets; the others follow in the order of the list. Default none. */
   readonly order?: readonly string[];
 }
 

@@ -80,9 +80,11 @@ export interface MetadataFaults extends ExchangeFaults, CutFaults, ContentFaults
 
 /** Faults of the token service. */
 export interface TokenFaults extends ExchangeFaults, CutFaults {
+  /** An answer cut in the middle, with a length that fits. */
   malformedJson(scope?: Scope): Fault;
   /** JSON without a token. */
   noToken(scope?: Scope): Fault;
+  /** 200 with a page of a captive portal. */
   html(scope?: Scope): Fault;
   /** An answer of `bytes` bytes, default 5,000,000. */
   huge(options?: { readonly bytes?: number } & Scope): Fault;

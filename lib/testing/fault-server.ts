@@ -16,6 +16,7 @@ import { createSignedUrls, type SignedGrant } from './signed-urls.js';
 
 /** What a registry double and a fault proxy have in common. */
 export interface FaultServerOptions {
+  /** What goes wrong from the start; default nothing. */
   readonly faults?: readonly Fault[];
   /** Blobs are redirected to a second origin, by signed URLs that hold for `expiresMs` (default 10 min); default false. */
   readonly redirects?: boolean | RedirectOptions;
@@ -31,6 +32,7 @@ export interface FaultServerOptions {
 
 /** How blobs are redirected. */
 export interface RedirectOptions {
+  /** How long a signed URL holds, in milliseconds; default 10 min, `Infinity` is allowed. */
   readonly expiresMs?: number;
   /** Default 307. */
   readonly status?: 301 | 302 | 303 | 307 | 308;

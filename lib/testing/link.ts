@@ -3,10 +3,11 @@ import { openOptionBag } from '../policy/option-bag.js';
 
 /** How fast a double or proxy sends, as a network between it and the client would. Without it: as fast as it goes. */
 export interface Bandwidth {
-  /** Shared fairly by all connections. */
+  /** Shared fairly by all connections. Default: no limit. */
   readonly totalBytesPerSecond?: number;
+  /** What one connection gets at most. Default: no limit. */
   readonly perConnectionBytesPerSecond?: number;
-  /** One round trip: each answer begins so much later, the first one of a connection twice so much. */
+  /** One round trip, in milliseconds: each answer begins so much later, the first of a connection twice. Default 0. */
   readonly latencyMs?: number;
 }
 
