@@ -120,7 +120,9 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
       image = other;
       await deliver(image.tree);
     }
-    await inPhase('extract', () => nameImage(engine, job.reference.canonical, image.tree));
+    const { canonical: name } = job.reference;
+    const { stallMs } = policy.limits.extract;
+    await inPhase('extract', () => nameImage({ layout: engine, name, tree: image.tree, stallMs }));
     return { image, sources };
   } finally {
     parts.running.delete(sources);

@@ -1,13 +1,15 @@
 import type { BlobStore } from '../engine/engine.js';
 import type { OciLayout } from '../engine/oci-layout.js';
+import { HostFaultError } from '../errors/host-fault-error.js';
 import { PullDeadlineError } from '../errors/pull-deadline-error.js';
 import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import type { HeartContext } from '../failover/context.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import type { SharedFetches } from '../failover/shared-fetch.js';
+import { judge } from '../health/verdict.js';
 import { digestAlgorithm, digestOf } from '../image/digest.js';
 import type { Descriptor } from '../image/manifest.js';
-import { deriveAbort } from '../policy/deadline.js';
+import { deriveAbort, withDeadline } from '../policy/deadline.js';
 import { startLoopTimer } from '../policy/loop-timer.js';
 
 /** An image on its way into a layout. */
@@ -82,9 +84,31 @@ function emptyBlob(image: string, blob: Descriptor): Uint8Array {
   throw new UnsupportedImageError(image, 'malformed', `${image}: ${blob.digest} cannot have 0 bytes`);
 }
 
-/** Makes the image visible under its name, when everything it consists of is there. */
-export async function nameImage(layout: OciLayout, name: string, tree: ImageTree): Promise<void> {
-  for (const document of tree.documents.toReversed()) await layout.putBlob(document.bytes, document.digest);
+/** An image whose blobs are all in a layout. */
+export interface LayoutNaming {
+  readonly layout: OciLayout;
+  /** The canonical name. */
+  readonly name: string;
+  readonly tree: ImageTree;
+  /** How long one document, or the name, may take, in milliseconds (`extract.stallMs`). */
+  readonly stallMs: number;
+}
+
+/**
+ * Makes the image visible under its name, when everything it consists of is there.
+ *
+ * @throws HostFaultError when the layout makes no progress: a network disk that died answers nothing, for ever
+ */
+export async function nameImage({ layout, name, tree, stallMs }: LayoutNaming): Promise<void> {
+  const expired = (): HostFaultError => extractLate(name, stallMs);
+  for (const { bytes, digest } of tree.documents.toReversed()) {
+    await withDeadline({ ms: stallMs, expired }, () => layout.putBlob(bytes, digest));
+  }
   const { digest, mediaType, bytes } = tree.root;
-  await layout.nameImage(name, { digest, mediaType, size: bytes.length });
+  await withDeadline({ ms: stallMs, expired }, () => layout.nameImage(name, { digest, mediaType, size: bytes.length }));
+}
+
+function extractLate(image: string, stallMs: number): HostFaultError {
+  const evidence = { kind: 'limit', limit: 'extract.stallMs', value: stallMs, bytes: 0 } as const;
+  return new HostFaultError(judge({ evidence, phase: 'extract' }, { registry: '', object: image }).reason);
 }
