@@ -135,6 +135,22 @@ describe('the plan of a pull', () => {
       expect(askedOf(second)).to.equal(0);
     });
 
+    it('is asked about a place by its usual name, however the image spells it', async () => {
+      const asked: string[] = [];
+      const puller = rig.puller({
+        allowHost: (host) => {
+          asked.push(host);
+          return false;
+        },
+      });
+      const hosts = ['registry-1.docker.io', 'index.docker.io:443', 'quay.io:443', 'Quay.io:0443', '[::1]:443'];
+      for (const host of hosts) {
+        const error = await rejection(puller.explain(`${host}/team/app`));
+        expect(isImageRefusedError(error) && error.option).to.equal('allowHost');
+      }
+      expect(asked).to.deep.equal(['docker.io', 'docker.io', 'quay.io', 'quay.io', '[::1]:443']);
+    });
+
     for (const [what, allowHost, says] of [
       ['throws', () => JSON.parse('no JSON') as boolean, /failed for/],
       ['returns a promise', (async () => true) as unknown as () => boolean, /must return true or false, got object/],
