@@ -1,3 +1,4 @@
+import { resetSocket } from './reset-socket.js';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
@@ -89,7 +90,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
     });
     const fate = closed ? 'reset' : options.admit();
     if (fate === 'reset' || remotePort === undefined) {
-      socket.resetAndDestroy();
+      resetSocket(socket);
       return;
     }
     if (fate === 'blackholed') {
@@ -107,7 +108,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
         return was;
       },
       reset: () => {
-        reset(socket);
+        resetSocket(socket);
       },
     });
     http.emit('connection', socket);
@@ -167,7 +168,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
       }
     },
     resetConnections: () => {
-      for (const socket of sockets) reset(socket);
+      for (const socket of sockets) resetSocket(socket);
     },
     close: () => {
       closed = true;
@@ -179,12 +180,6 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
       });
     },
   };
-}
-
-/** A socket that is being ended already cannot be reset any more: Node would never close it. */
-function reset(socket: Socket): void {
-  if (socket.writableEnded) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 async function listen(address: string, port: number, accept: (socket: Socket) => void): Promise<Server> {

@@ -1,7 +1,8 @@
+import { resetSocket } from '../../lib/testing/reset-socket.js';
 import { expect } from 'chai';
 import type { BlobAnswer } from '../../lib/distribution/client.js';
 import { ExchangeError } from '../../lib/distribution/wire-error.js';
-import { resetSocket, startFullPort, startRawServer, startServer, type Answer } from '../support/servers.js';
+import { startFullPort, startRawServer, startServer, type Answer } from '../support/servers.js';
 import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, until, type Rig } from './rig.js';
 
 describe('a blob', () => {

@@ -1,8 +1,9 @@
+import { resetSocket } from '../../lib/testing/reset-socket.js';
 import { getEventListeners } from 'node:events';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ExchangeError } from '../../lib/distribution/wire-error.js';
-import { resetSocket, startRawServer, startServer, type TestServer } from '../support/servers.js';
+import { startRawServer, startServer, type TestServer } from '../support/servers.js';
 import { bytesOf, closeRigs, digestOfBytes, failureOf, openRig, readAll, until, type Rig } from './rig.js';
 
 describe('an exchange', () => {

@@ -1,7 +1,8 @@
+import { resetSocket } from '../../lib/testing/reset-socket.js';
 import { inspect } from 'node:util';
 import createDebug from 'debug';
 import { expect } from 'chai';
-import { resetSocket, startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
+import { startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
 import { createAuthority } from '../support/tls.js';
 import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, until, type Rig } from './rig.js';
 

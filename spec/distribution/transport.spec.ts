@@ -1,3 +1,4 @@
+import { resetSocket } from '../../lib/testing/reset-socket.js';
 import { expect } from 'chai';
 import { anyAddress, guardOfAnswer } from '../../lib/distribution/address-guard.js';
 import { usualIdentity } from '../../lib/distribution/tls-identity.js';
@@ -8,7 +9,6 @@ import {
   type WireRequest,
 } from '../../lib/distribution/transport.js';
 import {
-  resetSocket,
   startFullPort,
   startRawServer,
   startServer,

@@ -1,3 +1,4 @@
+import { resetSocket } from '../../lib/testing/reset-socket.js';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -111,13 +112,6 @@ export function startVerbatimServer(bytes: string | Buffer, end: 'close' | 'rese
       });
     });
   });
-}
-
-/** Ends a connection with a reset and nothing before it: `resetAndDestroy` sends an orderly end first, which may win. */
-export function resetSocket(socket: net.Socket): void {
-  const { _handle: handle } = socket as unknown as { readonly _handle: { reset(done: () => void): void } | null };
-  handle?.reset(() => undefined);
-  socket.destroy();
 }
 
 /** A loopback port whose queue is full: a further connection stays half open until its client gives up. */
