@@ -1,5 +1,7 @@
 /** A process of a host that pulls images, ends its puller, and then has nothing left to do. Speaks JSON lines. */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { createPuller, explainFailure, ociLayout, type OciLayout } from '../../../lib/index.js';
 import type { PullLine, PullOrder } from './pull-child.js';
@@ -12,6 +14,20 @@ function say(line: PullLine): void {
   appendFileSync(1, `${JSON.stringify(line)}\n`);
 }
 
+/** Also those that would not keep the process alive. */
+function openSockets(): number {
+  const links = readdirSync('/proc/self/fd').map((name) => {
+    try {
+      return readlinkSync(join('/proc/self/fd', name));
+    } catch {
+      // The descriptor with which the directory was read.
+      return '';
+    }
+  });
+  return links.filter((link) => link.startsWith('socket:')).length;
+}
+
+const socketsBefore = openSockets();
 const delayedWrites = order.writesTakeMs === undefined ? null : await slowWritesDown(order.writesTakeMs);
 const engines = new Map<string, OciLayout>();
 function engineOf(directory: string): OciLayout {
@@ -47,8 +63,11 @@ await Promise.all(
   }),
 );
 await (closing ?? puller.close());
+// Descriptors are given back in the turn after their sockets were destroyed.
+await pause(1);
 say({
   kind: 'closed',
+  socketsLeft: openSockets() - socketsBefore,
   peakBytes: Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024,
   delayedWrites: delayedWrites?.count ?? 0,
   inspected: inspect(puller, { depth: null, showHidden: true }),
