@@ -108,7 +108,8 @@ const named = { index: 'an index', manifest: 'a manifest' } as const;
 /** With `Manifests` beside `layers`, a reader that ignores case would see another image than one that does not. */
 function checkSpelling(document: JsonObject): void {
   for (const key of document.keys) {
-    const known = tellingKeys.get(key.toLowerCase());
+    // Go's readers take the long s for an s, which lower case alone leaves as it is.
+    const known = tellingKeys.get(key.replaceAll('\u017f', 's').toLowerCase());
     if (known !== undefined && known !== key) {
       throw mismatch(
         `it has the key ${shown(key)}, which some readers take for ${known} and others do not`,

@@ -205,6 +205,13 @@ describe('image/manifest', () => {
         'media-type-mismatch',
         'document',
       ],
+      [
+        'layers, and manifest\u017f for readers that take a long s for an s',
+        { ...manifest, 'manifest\u017f': [entry] },
+        null,
+        'media-type-mismatch',
+        'document',
+      ],
       ['a second MediaType', { ...manifest, MediaType: ociIndex }, null, 'media-type-mismatch', 'document'],
       // pages
       ['a web page', '<html>sign in</html>', 'text/html; charset=utf-8', 'malformed', 'content-type'],
