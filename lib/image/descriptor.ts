@@ -1,6 +1,6 @@
 import type { Digest } from '../vocabulary/digest.js';
 import { digestAlgorithm, digestOf, parseDigest } from './digest.js';
-import { shown, type JsonObject } from './json-object.js';
+import { foldKey, shown, type JsonObject } from './json-object.js';
 import { readPlatform } from './read-platform.js';
 import type { Platform } from './platform-normal.js';
 
@@ -38,8 +38,14 @@ const maxUrls = 64;
  */
 const maxDataBytes = 1_048_576;
 
+/** The keys that decide what is fetched, and from where. */
+const tellingKeys: ReadonlyMap<string, string> = new Map(
+  ['mediaType', 'digest', 'size', 'urls', 'data', 'platform'].map((key) => [foldKey(key), key]),
+);
+
 /** @throws ManifestError `malformed` */
 export function readDescriptor(from: JsonObject): Descriptor {
+  checkSpelling(from);
   const mediaType = from.word('mediaType') ?? '';
   const digest = readDigest(from);
   const size = readSize(from);
@@ -59,6 +65,15 @@ export function readDescriptor(from: JsonObject): Descriptor {
     ...(data === undefined ? {} : { data }),
     ...(artifactType === undefined || artifactType === '' ? {} : { artifactType }),
   };
+}
+
+/** With `Digest` beside `digest`, readers that ignore letter case would fetch another layer than those that do not. */
+function checkSpelling(from: JsonObject): void {
+  for (const key of from.keys) {
+    const known = tellingKeys.get(foldKey(key));
+    if (known === undefined || known === key) continue;
+    throw from.malformed(known, `is spelt ${shown(key)}, which some readers take for it and others do not`);
+  }
 }
 
 function readDigest(from: JsonObject): Digest {

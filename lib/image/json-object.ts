@@ -23,6 +23,11 @@ export interface JsonObject {
   malformed(key: string, problem: string): ManifestError;
 }
 
+/** The key as readers in Go match it, which ignore letter case and take the long s for an s; lower case alone keeps that. */
+export function foldKey(key: string): string {
+  return key.replaceAll('\u017f', 's').toLowerCase();
+}
+
 /** Media types, platform words: RFC 6838 allows a media type 127 + 1 + 127 characters. */
 const maxWordLength = 255;
 

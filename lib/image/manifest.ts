@@ -1,5 +1,5 @@
 import { maxAnnotationLength, readDescriptor, type Descriptor } from './descriptor.js';
-import { parseJsonObject, shown, type JsonObject } from './json-object.js';
+import { foldKey, parseJsonObject, shown, type JsonObject } from './json-object.js';
 import { ManifestError } from './manifest-error.js';
 import { emptyConfig, isImageConfig, meaningOf, ociIndex, ociManifest, plainMediaType } from './media-type.js';
 
@@ -43,7 +43,7 @@ const maxDescriptors = 4096;
 
 /** The keys that make a document what it is; Go's readers, unlike this one, know them in any letter case. */
 const tellingKeys: ReadonlyMap<string, string> = new Map(
-  ['schemaVersion', 'mediaType', 'manifests', 'config', 'layers', 'fsLayers'].map((key) => [key.toLowerCase(), key]),
+  ['schemaVersion', 'mediaType', 'manifests', 'config', 'layers', 'fsLayers'].map((key) => [foldKey(key), key]),
 );
 
 /**
@@ -108,8 +108,7 @@ const named = { index: 'an index', manifest: 'a manifest' } as const;
 /** With `Manifests` beside `layers`, a reader that ignores case would see another image than one that does not. */
 function checkSpelling(document: JsonObject): void {
   for (const key of document.keys) {
-    // Go's readers take the long s for an s, which lower case alone leaves as it is.
-    const known = tellingKeys.get(key.replaceAll('\u017f', 's').toLowerCase());
+    const known = tellingKeys.get(foldKey(key));
     if (known !== undefined && known !== key) {
       throw mismatch(
         `it has the key ${shown(key)}, which some readers take for ${known} and others do not`,

@@ -420,6 +420,12 @@ describe('image/manifest', () => {
       expect(refusal({ ...manifest, config: without(config, 'size') }).message).to.include('config.size');
     });
 
+    for (const key of ['Digest', 'dige\u017ft', 'SIZE', 'mediatype', 'URLs', 'Data', 'Platform']) {
+      it(`must not have ${key}, which some readers take for another key and others do not`, () => {
+        const { message } = refusal({ ...index, manifests: [entry, { ...entry, [key]: entry['digest'] }] });
+        expect(message).to.match(/manifests\[1\]\.\w+ is spelt/);
+      });
+    }
     for (const bad of [
       '',
       'sha256:',
