@@ -12,20 +12,26 @@ import { credentialIdentity } from '../registries/credentials.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { Attempt, PullReport } from '../vocabulary/report.js';
 import type { ComposedParts } from './compose.js';
-import { joinKeyOf, type JoinableWork, type Joins } from './join.js';
+import { joinKeyOf, type Joins } from './join.js';
 import { parsePullOptions, type PullerSettings, type PullOptions, type PullSettings } from './options.js';
 import { refuseForbiddenHost } from './forbidden-host.js';
-import { Pull, type PullRun } from './pull.js';
+import type { StartWork } from './start-work.js';
 import type { PullJob } from './pull-job.js';
 import { resolvePolicy, type ResolvedPolicy } from './pull-policy.js';
 import { Voice } from './voice.js';
 
 const log = createLog('pull');
 
+/** Whose `pullWithFailover` was called. */
+export interface Called {
+  readonly parts: ComposedParts;
+  readonly joins: Joins;
+  readonly startWork: StartWork;
+}
+
 /** One call of `pullWithFailover`: checks what was given, joins or starts the work, keeps the caller's own deadline, and tells the end. */
 export async function callPull(
-  parts: ComposedParts,
-  joins: Joins,
+  { parts, joins, startWork }: Called,
   image: string,
   options: PullOptions,
 ): Promise<PullReport> {
@@ -96,13 +102,6 @@ export async function callPull(
   } finally {
     clock.abort(undefined);
   }
-}
-
-function startWork(parts: ComposedParts, job: PullJob, run: PullRun): JoinableWork {
-  const { pullId } = run.scope;
-  const pull = new Pull(parts, job, run);
-  parts.callersOf.set(pullId, run.callers);
-  return { done: pull.run().finally(() => parts.callersOf.delete(pullId)), attempts: () => pull.attempts };
 }
 
 async function jobOf(

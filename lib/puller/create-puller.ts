@@ -8,6 +8,7 @@ import { callPull } from './caller.js';
 import { composeParts } from './compose.js';
 import { explainPlan } from './explain.js';
 import { Joins } from './join.js';
+import { startPull, type StartWork } from './start-work.js';
 import { parsePullerOptions, type PullerOptions } from './options.js';
 import type { CloseOptions, Puller } from './puller.js';
 
@@ -17,11 +18,22 @@ import type { CloseOptions, Puller } from './puller.js';
  * @throws InvalidOptionError naming the option's path and its value
  */
 export function createPuller(options: PullerOptions): Puller {
-  return createPullerOn(options, createEventBus());
+  return createPullerIn({ bus: createEventBus() }, options);
 }
 
-/** Makes a puller whose events go to a bus that exists already. `onClosing` is called once, when it is told to close. */
-export function createPullerOn(options: PullerOptions, bus: EventBus, onClosing: () => void = () => {}): Puller {
+/** What a puller can be given from outside. */
+export interface PullerSurroundings {
+  /** Where its events go. */
+  readonly bus: EventBus;
+  /** Called once, when it is told to close. */
+  readonly onClosing?: () => void;
+  /** What a pull does once it was accepted; default: it asks registries. */
+  readonly startWork?: StartWork;
+}
+
+/** Makes a puller in given surroundings. @throws InvalidOptionError */
+export function createPullerIn(surroundings: PullerSurroundings, options: PullerOptions): Puller {
+  const { bus, onClosing = () => {}, startWork = startPull } = surroundings;
   const settings = parsePullerOptions(options);
   const ending = deriveAbort();
   const parts = composeParts(settings, bus, ending.signal);
@@ -55,7 +67,7 @@ export function createPullerOn(options: PullerOptions, bus: EventBus, onClosing:
     parked: parts.carPark,
     pullWithFailover: async (image, pullOptions = {}) => {
       if (closing !== null) throw new PullerClosedError();
-      const call: Promise<PullReport> = callPull(parts, joins, image, pullOptions);
+      const call: Promise<PullReport> = callPull({ parts, joins, startWork }, image, pullOptions);
       calls.add(call);
       try {
         return await call;

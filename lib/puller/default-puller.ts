@@ -2,7 +2,7 @@ import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { NotConfiguredError } from '../errors/not-configured-error.js';
 import { createEventBus, type PullEvents } from '../events/event-bus.js';
 import type { PullReport } from '../vocabulary/report.js';
-import { createPullerOn } from './create-puller.js';
+import { createPullerIn } from './create-puller.js';
 import type { PullerOptions, PullOptions } from './options.js';
 import type { Puller } from './puller.js';
 
@@ -27,9 +27,10 @@ export function configure(options: PullerOptions): Puller {
       'was called already in this process: close the puller that it returned first, or make another one with createPuller',
     );
   }
-  current = createPullerOn(options, bus, () => {
+  const onClosing = (): void => {
     isClosed = true;
-  });
+  };
+  current = createPullerIn({ bus, onClosing }, options);
   isClosed = false;
   return current;
 }

@@ -150,6 +150,8 @@ describe('closing a puller', () => {
     });
     await puller.close();
     await running;
+    // The operation in whose callback this goes on is only over after it.
+    await new Promise((resolve) => setImmediate(resolve));
     const fds = process.getActiveResourcesInfo().filter((kind) => kind.startsWith('FSReq'));
     expect(fds, 'no file operation is under way any more').to.deep.equal([]);
     const report = await rig.puller().pullWithFailover(`${slow.host}/team/app:1`);
