@@ -18,7 +18,7 @@ describe('fetchBlob', () => {
   describe('goes on at the byte it had reached', () => {
     const cuts = [
       { name: 'stalls', fault: (afterBytes: number) => layers.stall({ afterBytes }), code: 'stalled' },
-      // Node closes in order before it resets, so that either may be seen.
+      // With bytes still on their way, Node sees a reset as an end.
       {
         name: 'is reset',
         fault: (afterBytes: number) => layers.reset({ afterBytes }),

@@ -219,6 +219,7 @@ describe('resolveImage', () => {
       const found = await findOtherPacking(pull.context, request, {
         digest: image.digest,
         config: image.config.digest,
+        resolvedBy: null,
       });
       expect(found?.tree.root.digest).to.equal(repackaged.digest);
     });
@@ -288,6 +289,7 @@ describe('resolveImage', () => {
       const found = await findOtherPacking(pull.context, request, {
         digest: image.digest,
         config: image.config.digest,
+        resolvedBy: null,
       });
       expect(found?.tree.root.digest).to.equal(repackaged.digest);
       expect(pull.of('replicaDiverged').map(([, , , used]) => used)).to.deep.equal(['none']);
@@ -297,7 +299,7 @@ describe('resolveImage', () => {
       for (const onDivergence of ['remembered', 'replica', 'fail'] as const) {
         const rig = await openHeartRig({ registries: [{ image: null }, { image: diverged }] });
         const { request, pull } = ask(rig, { onDivergence });
-        const missing = { digest: image.digest, config: image.config.digest };
+        const missing = { digest: image.digest, config: image.config.digest, resolvedBy: null };
         const found = await findOtherPacking(pull.context, request, missing);
         expect(found?.resolution ?? null).to.equal(onDivergence === 'replica' ? 'replica-diverged' : null);
         expect(pull.of('replicaDiverged')).to.have.length(1);
@@ -308,7 +310,11 @@ describe('resolveImage', () => {
       const rig = await openHeartRig({ registries: [{ image: null }, { image: repackaged }] });
       const { request, pull } = ask(rig, { reference: `registry.example/team/app:1@${image.digest}` });
       expect(
-        await findOtherPacking(pull.context, request, { digest: image.digest, config: image.config.digest }),
+        await findOtherPacking(pull.context, request, {
+          digest: image.digest,
+          config: image.config.digest,
+          resolvedBy: null,
+        }),
       ).to.equal(null);
       expect(rig.double('B').connections).to.equal(0);
     });
