@@ -6,11 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { startRawServer, startServer, type TestServer } from '../support/servers.js';
+import { requireReal } from '../support/real-parts.js';
 import { createAuthority, type TestAuthority, type TestCertificate } from '../support/tls.js';
 import { startProxy } from './test-proxy.js';
 import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, type Rig } from './rig.js';
 
 describe('behind a proxy', () => {
+  requireReal('openssl', 'apt-get install openssl');
   let authority: TestAuthority;
   let certificate: TestCertificate;
   const servers: { close(): Promise<void> }[] = [];

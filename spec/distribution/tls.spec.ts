@@ -1,10 +1,12 @@
 import tls from 'node:tls';
 import { expect } from 'chai';
+import { requireReal } from '../support/real-parts.js';
 import { startRawServer, startServer, type TestServer } from '../support/servers.js';
 import { createAuthority, type TestAuthority } from '../support/tls.js';
 import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig, type RigOptions } from './rig.js';
 
 describe('TLS', () => {
+  requireReal('openssl', 'apt-get install openssl');
   let authority: TestAuthority;
   let stranger: TestAuthority;
   const servers: TestServer[] = [];
