@@ -19,18 +19,20 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   const program = new Command('pull-failover')
     .description('Brings container images from the first of several registries that can really deliver them.')
     .version(packageVersion)
-    .showHelpAfterError('(add --help for what there is)')
     .addHelpText('after', exitCodesHelp);
   for (const command of [drillCommand(context, onFailed), pullCommand(context), explainCommand(context)]) {
     program.addCommand(command.addHelpText('after', exitCodesHelp));
   }
   for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({
-      writeOut: (text) => void context.stdout.write(text),
-      writeErr: (text) => void context.stderr.write(text),
-      getOutHelpWidth: () => context.stdout.columns ?? helpWidth,
-      getErrHelpWidth: () => context.stderr.columns ?? helpWidth,
-    });
+    command
+      .exitOverride()
+      .showHelpAfterError('(add --help for what there is)')
+      .configureOutput({
+        writeOut: (text) => void context.stdout.write(text),
+        writeErr: (text) => void context.stderr.write(text),
+        getOutHelpWidth: () => context.stdout.columns ?? helpWidth,
+        getErrHelpWidth: () => context.stderr.columns ?? helpWidth,
+      });
   }
   try {
     await program.parseAsync(argv, { from: 'user' });

@@ -23,6 +23,12 @@ describe('the command line', function () {
     expect(commands).to.deep.equal(['drill', 'pull', 'explain', 'help']);
   });
 
+  for (const args of [['push'], ['drill', '--fast'], ['pull'], ['explain']]) {
+    it(`says where to read on after a mistake: ${args.join(' ')}`, async () => {
+      expect((await runHere(args)).stderr).to.match(/^error: [\s\S]*\n\(add --help for what there is\)\n$/);
+    });
+  }
+
   it('says its version', async () => {
     expect(await runHere(['--version'])).to.deep.equal({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
   });
