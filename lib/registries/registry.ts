@@ -32,7 +32,10 @@ export interface RegistryOptions {
   readonly contact?: boolean;
   /** Connections to it at a time, 1 to 1024. Default: 16. */
   readonly maxConnections?: number;
-  /** Whether the `urls` of a descriptor are fetched, where this registry lacks the blob. Default: false. */
+  /**
+   * Whether the `urls` of a descriptor are fetched, without credentials, where this registry lacks the blob. What they
+   * send counts as this registry's own: allow it only where you trust who pushes. Default: false.
+   */
   readonly allowForeignUrls?: boolean;
 }
 
