@@ -43,7 +43,7 @@ export const minRetryAfterMs = 1_000;
 export const maxRetryAfterMs = 3_600_000;
 
 /**
- * Says why something failed and what follows from it. Pure; the rules are the rows of `verdict-table.ts` and `status-verdicts.ts`.
+ * Says why something failed and what follows from it. Pure; the rules are the rows of `verdict-table.ts` and what it is made of.
  *
  * `again` is not bounded here: the caller counts. Only `ill` counts against the health of the registry, in the phase
  * of the failure. For 401, 403, 404 and 410 of a redirect target `stale` decides: `again` with it, `ill` without.

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { culpritOf } from '../../lib/health/cause.js';
 import type { EvidenceKind } from '../../lib/health/verdict-row.js';
-import { findVerdictRow, processLateMs, verdictTable } from '../../lib/health/verdict-table.js';
+import { processLateMs } from '../../lib/health/network-verdicts.js';
+import { findVerdictRow, verdictTable } from '../../lib/health/verdict-table.js';
 import {
   defaultRetryAfterMs,
   judge,
