@@ -6,7 +6,8 @@ import { connection, type Fault, layers, token } from '../../lib/testing/index.j
 import { mid, wanted } from './support/blob-fetch.js';
 import { closeHeartRigs, openHeartRig, type RigRegistry, untilQuiet } from './support/heart-rig.js';
 import { memorySink, type MemorySinkOptions } from './support/memory-sink.js';
-import { failureOf, until } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 /** Far below every limit, and room for a machine that is busy. */
 const promptMs = 400;

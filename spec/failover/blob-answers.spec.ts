@@ -6,7 +6,8 @@ import { startVerbatimServer, type TestServer } from '../support/servers.js';
 import { blobRequests, bytesSent, fetchFrom, mid, offsets, right, size, starts, wanted } from './support/blob-fetch.js';
 import { closeHeartRigs, openHeartRig } from './support/heart-rig.js';
 import { memorySink } from './support/memory-sink.js';
-import { failureOf, until } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 describe('an answer to a blob request', () => {
   afterEach(closeHeartRigs);

@@ -5,7 +5,7 @@ import { layers } from '../../lib/testing/index.js';
 import { bytesSent, fetchFrom, mid, offsets, right, size, starts, wanted } from './support/blob-fetch.js';
 import { closeHeartRigs, type HeartPull, openHeartRig } from './support/heart-rig.js';
 import { memorySink, type MemorySink } from './support/memory-sink.js';
-import { failureOf } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
 
 /** Who was said to have sent wrong bytes, each time it was said. */
 function liars({ attempts }: HeartPull): readonly string[] {

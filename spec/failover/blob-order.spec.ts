@@ -4,7 +4,7 @@ import { layers, seededImage, type TestBlob } from '../../lib/testing/index.js';
 import { blobRequests } from './support/blob-fetch.js';
 import { closeHeartRigs, type HeartPull, openHeartRig, untilQuiet } from './support/heart-rig.js';
 import { memorySink } from './support/memory-sink.js';
-import { until } from './support/until.js';
+import { until } from '../support/until.js';
 
 const image = seededImage({ layers: 4, bytes: 100_000, seed: 'order' });
 

@@ -6,7 +6,7 @@ import { layers, token } from '../../lib/testing/index.js';
 import { blobRequests, bytesSent, fetchFrom, mid, size, starts, wanted } from './support/blob-fetch.js';
 import { closeHeartRigs, openHeartRig } from './support/heart-rig.js';
 import { memorySink } from './support/memory-sink.js';
-import { failureOf } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
 
 describe('when every registry has failed a blob', () => {
   afterEach(closeHeartRigs);

@@ -6,7 +6,7 @@ import { layers } from '../../lib/testing/index.js';
 import { fetchFrom, mid, right, size, wanted } from './support/blob-fetch.js';
 import { closeHeartRigs, openHeartRig, untilQuiet } from './support/heart-rig.js';
 import { memorySink, type MemorySinkOptions } from './support/memory-sink.js';
-import { failureOf } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
 
 function noSpace(): never {
   throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' });

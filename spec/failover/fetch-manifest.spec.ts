@@ -10,7 +10,8 @@ import { connection, type Fault, layers, metadata, ping, seededImage } from '../
 import { wanted as wantedBlob } from './support/blob-fetch.js';
 import { closeHeartRigs, type HeartRig, openHeartRig, smallImage, untilQuiet } from './support/heart-rig.js';
 import { memorySink } from './support/memory-sink.js';
-import { failureOf, until } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const tag = { tag: '1' } as const;
 const byDigest = { digest: smallImage.digest } as const;

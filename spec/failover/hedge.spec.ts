@@ -4,7 +4,8 @@ import { fetchManifest } from '../../lib/failover/fetch-manifest.js';
 import { HedgeGate } from '../../lib/failover/hedge.js';
 import { metadata } from '../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig, untilQuiet } from './support/heart-rig.js';
-import { failureOf, until } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const tag = { tag: '1' } as const;
 const always = { metadataMs: 150, budget: 1 } as const;

@@ -17,7 +17,8 @@ import {
 } from '../../lib/testing/index.js';
 import type { PullReport } from '../../lib/vocabulary/report.js';
 import { deadlyFaultOf, faultsOfOne } from './support/fault-arbitraries.js';
-import { failureOf, until } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 /** Schedules of one run; each has a number, and `SEED` with that number makes it again. */
 const schedules = Number(process.env['SCHEDULES'] ?? 240);

@@ -25,7 +25,7 @@ import {
   manifestOf,
   ociIndexType,
 } from './support/test-documents.js';
-import { failureOf } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
 
 const image = seededImage({ layers: 2, bytes: 3_000, seed: 'resolve' });
 const diverged = divergedFrom(image);

@@ -6,7 +6,8 @@ import { SharedFetches } from '../../lib/failover/shared-fetch.js';
 import { type Fault, layers, seededImage } from '../../lib/testing/index.js';
 import { closeHeartRigs, type HeartPull, type HeartRig, openHeartRig, untilQuiet } from './support/heart-rig.js';
 import { type MemoryStore, memoryStore } from './support/memory-store.js';
-import { failureOf, until } from './support/until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const image = seededImage({ bytes: 6_000_000, seed: 'shared' });
 const [layer = image.config] = image.layers;

@@ -18,7 +18,7 @@ import {
   startRegistryDouble,
   type TestImage,
 } from '../../../lib/testing/index.js';
-import { until } from './until.js';
+import { until } from '../../support/until.js';
 
 /** Everything the heart told, each with what it was told of. */
 export type Told = {
