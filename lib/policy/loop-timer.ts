@@ -23,12 +23,16 @@ let lastTurnMs = 0;
 let ticker: NodeJS.Timeout | null = null;
 let liveTimers = 0;
 
-/** What of the gap since the last tick is already known not to count. */
+/**
+ * What of the gap since the last tick is already known not to count. Under time moved by hand every step is a gap, and
+ * none of them is a loop that did not turn.
+ */
 function openLossMs(nowMs: number): number {
-  return ticker === null ? 0 : Math.max(0, nowMs - lastTurnMs - countedGapMs);
+  return ticker === null || isTimeMovedByHand() ? 0 : Math.max(0, nowMs - lastTurnMs - countedGapMs);
 }
 
 function noteTurn(): void {
+  if (isTimeMovedByHand()) return;
   const nowMs = monotonicMs();
   foldedLossMs += openLossMs(nowMs);
   lastTurnMs = nowMs;
@@ -36,7 +40,6 @@ function noteTurn(): void {
 
 function enter(): void {
   liveTimers += 1;
-  // Under time moved by hand every step is a gap, and none of them is a loop that did not turn.
   if (ticker !== null || isTimeMovedByHand()) return;
   lastTurnMs = monotonicMs();
   ticker = setInterval(noteTurn, tickMs);

@@ -168,6 +168,29 @@ describe('a loop timer under time moved by hand', () => {
   });
 });
 
+describe('a loop timer that runs since before time was moved by hand', () => {
+  it('does not take the steps of that time for a loop that did not turn', async () => {
+    const other = startLoopTimer(Infinity, () => {});
+    const time = startFakeTime();
+    const lostBeforeMs = lostMs();
+    let expired = false;
+    const timer = startLoopTimer(60_000, () => {
+      expired = true;
+    });
+    try {
+      await time.passMs(59_999);
+      expect(expired).to.equal(false);
+      await time.passMs(1);
+      expect(expired).to.equal(true);
+      expect(lostMs()).to.equal(lostBeforeMs);
+    } finally {
+      timer.cancel();
+      time.restore();
+      other.cancel();
+    }
+  });
+});
+
 describe('a loop timer on the real loop', () => {
   const timers: LoopTimer[] = [];
   let server: Server;
