@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Fault, FaultProxyOptions, LoggedRequest } from '../../../lib/testing/index.js';
+import { ownAddress } from './own-address.js';
 
 /** What one of the proxies is asked for; `faults` are put in force first. */
 export interface ProxyOrder {
@@ -36,7 +37,7 @@ export async function startFaultProxies(
 ): Promise<FaultProxies> {
   const child = fork(
     fileURLToPath(new URL('./proxy-process.ts', import.meta.url)),
-    [upstream, JSON.stringify(options)],
+    [upstream, JSON.stringify(options.map((each) => ({ listen: ownAddress(), ...each })))],
     { execArgv: ['--import', 'tsx'] },
   );
   const exited = once(child, 'exit');
