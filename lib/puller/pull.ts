@@ -1,4 +1,3 @@
-import { monotonicMs } from '../clock/time.js';
 import { ImageNotCachedError } from '../errors/image-not-cached-error.js';
 import { isPullExhaustedError, PullExhaustedError } from '../errors/pull-exhausted-error.js';
 import type { Sources } from '../failover/sources.js';
@@ -8,7 +7,7 @@ import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report
 import { attemptPull, type AttemptResult } from './attempt.js';
 import { findCachedImage } from './cached-image.js';
 import type { Callers } from './callers.js';
-import { firstEndMs, toEpochMsOrNever } from './park.js';
+import { parkPull } from './park-pull.js';
 import type { PullerParts } from './parts.js';
 import { makePlan } from './plan.js';
 import { Progress } from './progress.js';
@@ -77,7 +76,7 @@ export class Pull {
           if (report !== null) return report;
         }
         if (typeof whenExhausted !== 'object') throw exhausted;
-        await this.#park(exhausted, reason, whenExhausted.waitMs);
+        await parkPull(this.#parts.carPark, this.#run, exhausted, whenExhausted.waitMs);
       }
     }
   }
@@ -110,20 +109,6 @@ export class Pull {
     if (cached === null) return null;
     this.#run.callers.tell({ type: 'pull:served-from-cache', digest: cached.digest, why, reason });
     return reportCached(this.#account(), cached);
-  }
-
-  /** Waits with those who may still wait; the others leave. @throws the error when nobody may */
-  async #park(exhausted: PullExhaustedError, reason: Reason | null, waitMs: number): Promise<void> {
-    const { callers, signal } = this.#run;
-    const parkedAtMs = monotonicMs();
-    const over = callers.scopes.filter(({ pullId }) => callers.waitEndsAtMs(pullId, waitMs) - parkedAtMs < 1);
-    if (over.length === callers.size) throw exhausted;
-    for (const { pullId } of over) callers.dismiss(pullId, exhausted);
-    const untilMs = toEpochMsOrNever(firstEndMs(callers, waitMs));
-    callers.tell({ type: 'pull:parked', phase: exhausted.phase, reason, untilMs });
-    const retryAfterMs = exhausted.retryAfterMs ?? null;
-    const why = await this.#parts.carPark.park({ callers, waitMs, reason, retryAfterMs, signal });
-    callers.tell({ type: 'pull:resumed', parkedMs: Math.round(monotonicMs() - parkedAtMs), why });
   }
 
   #account(): PullAccount {

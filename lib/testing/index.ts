@@ -36,6 +36,22 @@ export type { FaultServer, FaultServerOptions, RedirectOptions } from './fault-s
 export { parseFault } from './parse-fault.js';
 export type { Bandwidth } from './link.js';
 export type { ServerTls } from './origin.js';
+export {
+  type ExhaustOptions,
+  type FailOverOptions,
+  type MishapOptions,
+  type PullEnd,
+  type PullHold,
+  type PullMiddle,
+  pulls,
+  type PullScript,
+  type PullScripts,
+  type PullStep,
+  type RegistryFailsOptions,
+  type RegistryMishap,
+  type SucceedOptions,
+} from './pull-script.js';
+export { createPullerDouble, type PullCall, type PullerDouble, type ScriptOptions } from './puller-double.js';
 export { pushImage, type PushOptions } from './push-image.js';
 export type { RegistryAuth, TestUser } from './registry-auth.js';
 export { type RegistryDouble, type RegistryDoubleOptions, startRegistryDouble } from './registry-double.js';

@@ -4,8 +4,8 @@ import type { CircuitHealth } from '../../lib/health/circuit.js';
 import { layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { until } from '../registries/until.js';
 import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
+import { until } from '../support/until.js';
 
 const images = Object.fromEntries(
   Array.from({ length: 12 }, (_, n) => [`team/app:${n}`, seededImage({ bytes: 60_000, seed: `circuit ${n}` })]),
@@ -107,7 +107,7 @@ describe('the circuits of a puller', () => {
     await pull(puller, 1);
     expect(stateOf(puller, 'layers')).to.equal('open');
     await first.setFaults([]);
-    await until('the cool-down is over', () => stateOf(puller, 'layers') === 'half-open');
+    await until(() => stateOf(puller, 'layers') === 'half-open', 'the cool-down is over');
     expect(told(puller, 'circuit:half-opened')).to.equal(1);
     const report = await pull(puller, 2);
     expect(report.served.map(({ registry }) => registry)).to.deep.equal([registries[0]]);
@@ -130,7 +130,7 @@ describe('the circuits of a puller', () => {
     const puller = rig.puller({ registries, health: { coolDownMs: 100, maxCoolDownMs: 100 } });
     await pull(puller, 0);
     await pull(puller, 1);
-    await until('the cool-down is over', () => stateOf(puller, 'layers') === 'half-open');
+    await until(() => stateOf(puller, 'layers') === 'half-open', 'the cool-down is over');
     await pull(puller, 2);
     expect(told(puller, 'circuit:opened')).to.equal(2);
   });
@@ -147,7 +147,7 @@ describe('the circuits of a puller', () => {
       health: { consecutiveFailures: 1 },
     });
     const running = puller.pullWithFailover(`${slow.host}/team/big:1`);
-    await until('it is fetching layers', () => slow.requests.filter(({ kind }) => kind === 'blob').length >= 4);
+    await until(() => slow.requests.filter(({ kind }) => kind === 'blob').length >= 4, 'it is fetching layers');
     const asked = (): number =>
       slow.requests.filter(({ kind, endedAtMs }) => kind === 'blob' && endedAtMs === null).length;
     slow.putImage('team/ill:1', seededImage({ bytes: 1_000, seed: 'ill' }));

@@ -9,9 +9,10 @@ import { configure, events, pullWithFailover } from '../../lib/puller/default-pu
 import { connection, layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection, until } from '../registries/until.js';
 import { expectOrderly } from './orderly-events.js';
 import { expectWhole, leftovers, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const image = seededImage({ layers: 2, bytes: 50_000, seed: 'closing' });
 const images = { 'team/app:1': image };
@@ -34,15 +35,15 @@ describe('closing a puller', () => {
   });
 
   const askedForLayers = (): Promise<void> =>
-    until('a blob is asked for', () => registry.requests.some(({ kind }) => kind === 'blob'));
+    until(() => registry.requests.some(({ kind }) => kind === 'blob'), 'a blob is asked for');
 
   it('refuses new pulls at once, by a retryable error, and says nothing of them', async () => {
     const puller = rig.puller();
     const closing = puller.close();
-    const error = await rejection(puller.pullWithFailover(name));
+    const error = await failureOf(puller.pullWithFailover(name));
     expect(isPullerClosedError(error) && error.retryable).to.equal(true);
     await closing;
-    expect(isPullerClosedError(await rejection(puller.pullWithFailover(name)))).to.equal(true);
+    expect(isPullerClosedError(await failureOf(puller.pullWithFailover(name)))).to.equal(true);
     expect(puller.heard).to.deep.equal([]);
     expect(registry.requests).to.deep.equal([]);
   });
@@ -67,10 +68,10 @@ describe('closing a puller', () => {
       const puller = rig.puller({ engine: rig.engine(`grace ${graceMs}`) });
       const before = registry.requests.length;
       const running = puller.pullWithFailover(name);
-      await until('a blob is asked for', () => registry.requests.slice(before).some(({ kind }) => kind === 'blob'));
+      await until(() => registry.requests.slice(before).some(({ kind }) => kind === 'blob'), 'a blob is asked for');
       const startedAtMs = performance.now();
       const closing = puller.close(graceMs === undefined ? {} : { graceMs });
-      const error = await rejection(running);
+      const error = await failureOf(running);
       expect(isPullerClosedError(error) && error.retryable).to.equal(true);
       expect(performance.now() - startedAtMs).to.be.at.least((graceMs ?? 0) - 5);
       await closing;
@@ -92,11 +93,11 @@ describe('closing a puller', () => {
     {
       await using puller = createPuller({ engine: rig.engine() });
       await registry.setFaults([layers.noHeaders()]);
-      ended = rejection(puller.pullWithFailover(name));
+      ended = failureOf(puller.pullWithFailover(name));
       await askedForLayers();
     }
     expect(isPullerClosedError(await ended)).to.equal(true);
-    await until('no connection is open', () => registry.openConnections === 0);
+    await until(() => registry.openConnections === 0, 'no connection is open');
   });
 
   it('leaves nothing open: no socket, no timer, no listener on the caller’s signal, no request', async () => {
@@ -117,12 +118,12 @@ describe('closing a puller', () => {
       'the late request stays open',
     ).to.equal(true);
     await registry.setFaults([layers.stall({ afterBytes: 100 })]);
-    const running = rejection(
+    const running = failureOf(
       puller.pullWithFailover(`${registry.host}/team/app:1`, { signal, engine: rig.engine('running') }),
     );
     await puller.events.waitFor('phase:started', { filter: ({ phase }) => phase === 'layers' });
     const unreachable = await rig.registry({ faults: [connection.refuse()] });
-    const parked = rejection(
+    const parked = failureOf(
       puller.pullWithFailover(`${unreachable.host}/x:1`, { signal, whenExhausted: { waitMs: 60_000 } }),
     );
     await puller.events.waitFor('pull:parked');
@@ -133,8 +134,8 @@ describe('closing a puller', () => {
     expect(isPullerClosedError(await running)).to.equal(true);
     expect(isPullerClosedError(await parked)).to.equal(true);
     expect(getEventListeners(signal, 'abort')).to.deep.equal([]);
-    await until('the servers see it', () => registry.openConnections + second.openConnections === 0);
-    await until('nothing is alive that was not before', () => alive().length <= settled.length);
+    await until(() => registry.openConnections + second.openConnections === 0, 'the servers see it');
+    await until(() => alive().length <= settled.length, 'nothing is alive that was not before');
     expect((await leftovers(rig.engine())).filter((file) => /tmp/.test(file))).to.deep.equal([]);
   });
 
@@ -144,7 +145,7 @@ describe('closing a puller', () => {
       bandwidth: { totalBytesPerSecond: 100_000 },
     });
     const puller = rig.puller();
-    const running = rejection(puller.pullWithFailover(`${slow.host}/team/app:1`));
+    const running = failureOf(puller.pullWithFailover(`${slow.host}/team/app:1`));
     await puller.events.waitFor('pull:progressed', {
       filter: (event) => event.layers.some(({ doneBytes }) => doneBytes > 5_000),
     });
@@ -167,7 +168,7 @@ describe('the default puller of the process', () => {
     const heard: PullEvent[] = [];
     // Workers may subscribe before anybody configured anything.
     const unsubscribe = events.on('*', (event) => heard.push(event));
-    const unconfigured = await rejection(pullWithFailover('redis'));
+    const unconfigured = await failureOf(pullWithFailover('redis'));
     expect(isNotConfiguredError(unconfigured)).to.equal(true);
     expect(String(unconfigured)).to.match(/configure\(/);
 
@@ -175,7 +176,7 @@ describe('the default puller of the process', () => {
     const name = `${registry.host}/team/app:1`;
     expect(() => configure({ registries: [] })).to.throw('registries');
     expect(
-      isNotConfiguredError(await rejection(pullWithFailover(name))),
+      isNotConfiguredError(await failureOf(pullWithFailover(name))),
       'a failed configure changes nothing',
     ).to.equal(true);
 
@@ -193,10 +194,10 @@ describe('the default puller of the process', () => {
     expect(report.source).to.equal('registry');
     expect(heard.at(-1)).to.deep.include({ type: 'pull:succeeded', operation: { kind: 'app', id: 'one' } });
 
-    await rejection(puller.close({ graceMs: -1 }));
+    await failureOf(puller.close({ graceMs: -1 }));
     await pullWithFailover(name);
     const closing = puller.close();
-    const closed = await rejection(pullWithFailover(name));
+    const closed = await failureOf(pullWithFailover(name));
     expect(isPullerClosedError(closed) && closed.retryable, 'another try may succeed').to.equal(true);
     await closing;
 

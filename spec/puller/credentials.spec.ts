@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { connection, layers } from '../../lib/testing/fault-groups.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection } from '../registries/until.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const image = seededImage({ layers: 2, bytes: 20_000, seed: 'credentials' });
 const images = { 'team/app:1': image, 'team/app:2': seededImage({ bytes: 5_000, seed: 'credentials 2' }) };
@@ -22,7 +22,7 @@ describe('credentials given for one pull', () => {
       const engine = rig.engine(kind);
       const puller = rig.puller({ engine });
       const name = `${registry.host}/team/app:1`;
-      const denied = await rejection(puller.pullWithFailover(name));
+      const denied = await failureOf(puller.pullWithFailover(name));
       expect(denied).to.have.property('code', 'ERR_PULL_EXHAUSTED');
       expect(denied)
         .to.have.property('attempts')
@@ -69,10 +69,10 @@ describe('credentials given for one pull', () => {
     const registry = await rig.registry({ images, auth: { kind: 'bearer', users } });
     const puller = rig.puller();
     await puller.pullWithFailover(`${registry.host}/team/app:1`, { credentials: right });
-    const denied = await rejection(puller.pullWithFailover(`${registry.host}/team/app:2`));
+    const denied = await failureOf(puller.pullWithFailover(`${registry.host}/team/app:2`));
     expect(denied).to.have.property('code', 'ERR_PULL_EXHAUSTED');
     const wrong = { username: 'robot', password: 'wrong password' };
-    const refused = await rejection(puller.pullWithFailover(`${registry.host}/team/app:2`, { credentials: wrong }));
+    const refused = await failureOf(puller.pullWithFailover(`${registry.host}/team/app:2`, { credentials: wrong }));
     expect(refused).to.have.property('code', 'ERR_PULL_EXHAUSTED');
   });
 
@@ -92,7 +92,7 @@ describe('credentials given for one pull', () => {
   it('that cannot be read fail the pull as credentials, not as a registry', async () => {
     const registry = await rig.registry({ images, auth: { kind: 'basic', users } });
     const puller = rig.puller();
-    const error = await rejection(
+    const error = await failureOf(
       puller.pullWithFailover(`${registry.host}/team/app:1`, {
         credentials: () => {
           throw new Error('the vault is sealed');

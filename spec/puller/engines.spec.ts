@@ -3,8 +3,8 @@ import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection } from '../registries/until.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const image = seededImage({ layers: 3, bytes: 150_000, seed: 'engines' });
 
@@ -49,7 +49,7 @@ describe('one puller for several engines', () => {
     await writeFile(`${broken.directory}/oci-layout`, '{"imageLayoutVersion":"9.9.9"}');
     const puller = rig.puller();
     const [failed, report] = await Promise.all([
-      rejection(puller.pullWithFailover(name, { engine: broken })),
+      failureOf(puller.pullWithFailover(name, { engine: broken })),
       puller.pullWithFailover(name),
     ]);
     expect(isEngineError(failed)).to.equal(true);
@@ -63,7 +63,7 @@ describe('one puller for several engines', () => {
     await writeFile(file, '');
     await chmod(file, 0o400);
     const puller = rig.puller();
-    const error = await rejection(
+    const error = await failureOf(
       puller.pullWithFailover(`${registry.host}/team/app:1`, { engine: rig.engine('file/images') }),
     );
     expect(isHostFaultError(error) || isEngineError(error)).to.equal(true);

@@ -9,8 +9,9 @@ import type { Fault } from '../../lib/testing/fault.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { repackage, seededImage } from '../../lib/testing/seeded-image.js';
 import type { PullReport } from '../../lib/vocabulary/report.js';
-import { rejection, until } from '../registries/until.js';
 import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const image = seededImage({ layers: 3, bytes: 90_000, seed: 'events' });
 const images = { 'team/app:1': image };
@@ -99,8 +100,9 @@ describe('the events of a pull', () => {
     expect(report.failovers.map(({ phase }) => phase)).to.include('metadata');
     expect(puller.heard.at(-1)?.type).to.equal('pull:succeeded');
     const before = puller.heard.length;
-    await until('the late answer has come', () =>
-      first.requests.some(({ kind, outcome }) => kind === 'manifest' && outcome === 'complete'),
+    await until(
+      () => first.requests.some(({ kind, outcome }) => kind === 'manifest' && outcome === 'complete'),
+      'the late answer has come',
     );
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(puller.heard).to.have.length(before);
@@ -117,7 +119,7 @@ describe('the events of a pull', () => {
     });
     const report = await puller.pullWithFailover(name);
     const { length } = puller.heard;
-    await until('its limit has expired', () => puller.heard.some(({ type }) => type === 'circuit:opened'));
+    await until(() => puller.heard.some(({ type }) => type === 'circuit:opened'), 'its limit has expired');
     expect(
       puller.heard.slice(length).filter((event) => 'pullId' in event && event.pullId === report.pullId),
     ).to.deep.equal([]);
@@ -165,7 +167,7 @@ describe('the events of a pull', () => {
       others.push(puller.pullWithFailover(name, { engine: rig.engine('another') }));
       caller.abort('from a listener');
     });
-    expect(await rejection(puller.pullWithFailover(name, { signal: caller.signal }))).to.equal('from a listener');
+    expect(await failureOf(puller.pullWithFailover(name, { signal: caller.signal }))).to.equal('from a listener');
     expect(others).to.have.length(1);
     await Promise.all(others);
     await expectWhole(rig.engine('another'), name, image);
@@ -222,7 +224,7 @@ describe('the events of a pull', () => {
           await first.setFaults(faults);
           const puller = rig.puller();
           const caller = new AbortController();
-          const pull = rejection(puller.pullWithFailover(name, { signal: caller.signal }));
+          const pull = failureOf(puller.pullWithFailover(name, { signal: caller.signal }));
           await moment(puller);
           const abortedAtMs = performance.now();
           caller.abort(given);
@@ -237,7 +239,7 @@ describe('the events of a pull', () => {
     it('before it asked, nothing begins', async () => {
       const puller = rig.puller();
       const signal = AbortSignal.abort('already');
-      expect(await rejection(puller.pullWithFailover(name, { signal }))).to.equal('already');
+      expect(await failureOf(puller.pullWithFailover(name, { signal }))).to.equal('already');
       expect(puller.heard).to.deep.equal([]);
       expect(first.requests).to.deep.equal([]);
     });
@@ -279,7 +281,7 @@ describe('the events of a pull', () => {
         first.putImage('team/both:1', both);
         await first.setFaults(faults);
         const puller = rig.puller();
-        const error = await rejection(puller.pullWithFailover(`${first.host}/team/both:1`, options));
+        const error = await failureOf(puller.pullWithFailover(`${first.host}/team/both:1`, options));
         if (!isPullFailoverError(error)) throw error;
         expect(error.code).to.equal(code);
         const [end] = ofType(puller, 'pull:failed');

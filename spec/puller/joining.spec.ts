@@ -5,8 +5,9 @@ import type { PullEvent } from '../../lib/events/pull-event.js';
 import { connection, layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection, until } from '../registries/until.js';
 import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const image = seededImage({ layers: 2, bytes: 100_000, seed: 'joined' });
 const images = { 'team/app:1': image, 'team/private:1': image };
@@ -32,7 +33,7 @@ describe('identical pulls into one engine at the same time', () => {
     return {
       registry,
       heal: async () => {
-        await until('a blob is asked for', () => registry.requests.some(({ kind }) => kind === 'blob'));
+        await until(() => registry.requests.some(({ kind }) => kind === 'blob'), 'a blob is asked for');
         await registry.setFaults([]);
         registry.resetConnections();
       },
@@ -111,7 +112,7 @@ describe('identical pulls into one engine at the same time', () => {
     const follower = puller.pullWithFailover(name, { signal: caller.signal, operation: { kind: 'app', id: 'left' } });
     await joined(puller);
     caller.abort('no longer wanted');
-    expect(await rejection(follower)).to.equal('no longer wanted');
+    expect(await failureOf(follower)).to.equal('no longer wanted');
     expect(getEventListeners(caller.signal, 'abort')).to.deep.equal([]);
     expect(typesOf(puller.heard, 'left').at(-1)).to.equal('pull:aborted');
     await heal();
@@ -128,10 +129,10 @@ describe('identical pulls into one engine at the same time', () => {
     const leader = puller.pullWithFailover(name, { signal: caller.signal, operation: { kind: 'app', id: 'left' } });
     const follower = puller.pullWithFailover(name, { operation: { kind: 'app', id: 'stays' } });
     await joined(puller);
-    await until('a blob is asked for', () => registry.requests.some(({ kind }) => kind === 'blob'));
+    await until(() => registry.requests.some(({ kind }) => kind === 'blob'), 'a blob is asked for');
     const reason = new Error('the operator gave up');
     caller.abort(reason);
-    expect(await rejection(leader)).to.equal(reason);
+    expect(await failureOf(leader)).to.equal(reason);
     const before = puller.heard.length;
     await heal();
     const report = await follower;
@@ -150,10 +151,10 @@ describe('identical pulls into one engine at the same time', () => {
     const caller = new AbortController();
     const pulls = [1, 2].map(() => puller.pullWithFailover(name, { signal: caller.signal }));
     await joined(puller);
-    await until('a blob is asked for', () => registry.requests.some(({ kind }) => kind === 'blob'));
+    await until(() => registry.requests.some(({ kind }) => kind === 'blob'), 'a blob is asked for');
     caller.abort('enough');
-    for (const pull of pulls) expect(await rejection(pull)).to.equal('enough');
-    await until('its requests are ended', () => registry.requests.every(({ endedAtMs }) => endedAtMs !== null));
+    for (const pull of pulls) expect(await failureOf(pull)).to.equal('enough');
+    await until(() => registry.requests.every(({ endedAtMs }) => endedAtMs !== null), 'its requests are ended');
     await heal();
     await puller.pullWithFailover(name);
     expect(puller.heard.filter(({ type }) => type === 'pull:joined')).to.have.length(1);
@@ -166,10 +167,10 @@ describe('identical pulls into one engine at the same time', () => {
     const name = `${registry.host}/team/app:1`;
     const caller = new AbortController();
     const first = puller.pullWithFailover(name, { signal: caller.signal });
-    await until('a blob is asked for', () => registry.requests.some(({ kind }) => kind === 'blob'));
+    await until(() => registry.requests.some(({ kind }) => kind === 'blob'), 'a blob is asked for');
     caller.abort('enough');
     const next = puller.pullWithFailover(name);
-    expect(await rejection(first)).to.equal('enough');
+    expect(await failureOf(first)).to.equal('enough');
     await heal();
     expect((await next).source).to.equal('registry');
     await expectWhole(rig.engine(), name, image);
@@ -186,7 +187,7 @@ describe('identical pulls into one engine at the same time', () => {
       const leader = puller.pullWithFailover(name, { deadlineMs: first });
       const follower = puller.pullWithFailover(name, { deadlineMs: second });
       const [late, patient] = first < second ? [leader, follower] : [follower, leader];
-      const error = await rejection(late);
+      const error = await failureOf(late);
       expect(isPullDeadlineError(error) && error.timeoutMs).to.equal(200);
       await heal();
       expect((await patient).source).to.equal('registry');
@@ -200,7 +201,7 @@ describe('identical pulls into one engine at the same time', () => {
     const name = `${registry.host}/team/app:1`;
     const leader = puller.pullWithFailover(name, { deadlineMs: 700 });
     const follower = puller.pullWithFailover(name);
-    expect(isPullDeadlineError(await rejection(leader))).to.equal(true);
+    expect(isPullDeadlineError(await failureOf(leader))).to.equal(true);
     expect((await follower).source).to.equal('registry');
   });
 
@@ -267,7 +268,7 @@ describe('identical pulls into one engine at the same time', () => {
     const registry = await rig.registry({ images, faults: [connection.reset()] });
     const puller = rig.puller();
     const name = `${registry.host}/team/app:1`;
-    const errors = await Promise.all([1, 2].map(() => rejection(puller.pullWithFailover(name))));
+    const errors = await Promise.all([1, 2].map(() => failureOf(puller.pullWithFailover(name))));
     const ends = puller.heard.filter((event) => event.type === 'pull:failed');
     expect(ends).to.have.length(2);
     expect(puller.heard.filter(({ type }) => type === 'pull:joined')).to.have.length(1);

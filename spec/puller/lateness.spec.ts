@@ -4,9 +4,9 @@ import { expect } from 'chai';
 import { ociLayout } from '../../lib/engine/oci-layout.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { until } from '../registries/until.js';
 import type { LateOrder, LateOutcome } from './late-process.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { until } from '../support/until.js';
 
 const shortLimits = {
   metadata: { requestMs: 1_000, totalMs: 2_000 },
@@ -74,8 +74,9 @@ describe('a process that is late itself', () => {
     this.timeout(90_000);
     const { name, replica, healthy, order, image } = await slowPair();
     const started = start(order);
-    await until('layers arrive', () =>
-      healthy.requests.some(({ kind, bytesSent }) => kind === 'blob' && bytesSent > 50_000),
+    await until(
+      () => healthy.requests.some(({ kind, bytesSent }) => kind === 'blob' && bytesSent > 50_000),
+      'layers arrive',
     );
     started.child.kill('SIGSTOP');
     await new Promise((resolve) => setTimeout(resolve, 6_000));

@@ -3,8 +3,8 @@ import { isInvalidOptionError } from '../../lib/errors/invalid-option-error.js';
 import { isInvalidReferenceError } from '../../lib/errors/invalid-reference-error.js';
 import { createPuller } from '../../lib/puller/create-puller.js';
 import type { PullerOptions, PullOptions } from '../../lib/puller/options.js';
-import { rejection } from '../registries/until.js';
 import { usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 /** Options that are wrong, the path that the error names, and what it says of the value. */
 type Wrong = readonly [options: unknown, path: string, says: RegExp];
@@ -169,7 +169,7 @@ describe('the options of a pull', () => {
         ...(path === 'engine' ? { engine: rig.engine() } : {}),
       });
       expectMistake(
-        await rejection(puller.pullWithFailover(`${registry.host}/team/app:1`, options as PullOptions)),
+        await failureOf(puller.pullWithFailover(`${registry.host}/team/app:1`, options as PullOptions)),
         path,
         says,
       );
@@ -180,7 +180,7 @@ describe('the options of a pull', () => {
 
   it('name a missing engine', async () => {
     await using puller = createPuller({});
-    expectMistake(await rejection(puller.pullWithFailover('redis')), 'engine', /is missing.*ociLayout/);
+    expectMistake(await failureOf(puller.pullWithFailover('redis')), 'engine', /is missing.*ociLayout/);
   });
 
   it('never show a credential in what they say', async () => {
@@ -192,7 +192,7 @@ describe('the options of a pull', () => {
       { registryToken: 'hunter2', identityToken: 'hunter2' },
       { identityToken: 'hunter2\n' },
     ]) {
-      const error = await rejection(puller.pullWithFailover('redis', { credentials } as unknown as PullOptions));
+      const error = await failureOf(puller.pullWithFailover('redis', { credentials } as unknown as PullOptions));
       expect(isInvalidOptionError(error)).to.equal(true);
       expect(String(error)).to.not.include('hunter2');
     }
@@ -201,9 +201,9 @@ describe('the options of a pull', () => {
   it('come after the image: a malformed reference is an InvalidReferenceError', async () => {
     const puller = rig.puller();
     for (const image of ['', 'Redis', 'a b', 'https://quay.io/x', 'x@sha256:12', 7, null, undefined]) {
-      const error = await rejection(puller.pullWithFailover(image as string));
+      const error = await failureOf(puller.pullWithFailover(image as string));
       expect(isInvalidReferenceError(error), String(image)).to.equal(true);
-      expect(isInvalidReferenceError(await rejection(puller.explain(image as string)))).to.equal(true);
+      expect(isInvalidReferenceError(await failureOf(puller.explain(image as string)))).to.equal(true);
     }
   });
 });
@@ -213,7 +213,7 @@ describe('the options of explain() and close()', () => {
 
   it('refuse what they do not know, by a rejection', async () => {
     const puller = rig.puller();
-    const wrong = (promise: Promise<unknown>): Promise<unknown> => rejection(promise);
+    const wrong = (promise: Promise<unknown>): Promise<unknown> => failureOf(promise);
     expectMistake(await wrong(puller.explain('redis', { kind: 'app' } as never)), 'kind', /is unknown/);
     expectMistake(await wrong(puller.explain('redis', { operation: {} } as never)), 'operation.kind', /is missing/);
     expectMistake(await wrong(puller.close({ graceMs: -1 })), 'graceMs', /got -1/);

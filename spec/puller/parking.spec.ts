@@ -9,8 +9,9 @@ import type { PullerOptions } from '../../lib/puller/options.js';
 import { connection, layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection, until } from '../registries/until.js';
 import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const image = seededImage({ bytes: 400_000, seed: 'parked' });
 const images = { 'team/app:1': image };
@@ -39,7 +40,7 @@ describe('a pull that no registry can serve now', () => {
 
   it('fails at once by default, with every attempt in order', async () => {
     const puller = rig.puller();
-    const error = await rejection(puller.pullWithFailover(name));
+    const error = await failureOf(puller.pullWithFailover(name));
     if (!isPullExhaustedError(error)) throw error;
     expect(error).to.deep.include({ image: name, phase: 'metadata', retryable: true });
     expect(error.attempts.length).to.be.at.least(1);
@@ -86,7 +87,7 @@ describe('a pull that no registry can serve now', () => {
   it('waits as long as it may, tries a last time, and fails with the attempts of every walk', async () => {
     const puller = rig.puller({ whenExhausted: { waitMs: 250 } });
     const startedAtMs = performance.now();
-    const error = await rejection(puller.pullWithFailover(name));
+    const error = await failureOf(puller.pullWithFailover(name));
     expect(performance.now() - startedAtMs).to.be.at.least(240);
     if (!isPullExhaustedError(error)) throw error;
     const walks = puller.heard.filter(({ type }) => type === 'pull:planned').length;
@@ -121,7 +122,7 @@ describe('a pull that no registry can serve now', () => {
 
   it('ends at its deadline while it is parked, with every attempt', async () => {
     const puller = rig.puller({ whenExhausted: { waitMs: 60_000 } });
-    const error = await rejection(puller.pullWithFailover(name, { deadlineMs: 300 }));
+    const error = await failureOf(puller.pullWithFailover(name, { deadlineMs: 300 }));
     if (!isPullDeadlineError(error)) throw error;
     expect(error).to.deep.include({ image: name, limit: 'deadlineMs', timeoutMs: 300, retryable: true });
     expect(error.attempts.map(({ reason }) => reason.code)).to.include('connection-refused');
@@ -135,7 +136,7 @@ describe('a pull that no registry can serve now', () => {
     const pull = puller.pullWithFailover(name, { signal: caller.signal });
     await parkedOnce(puller);
     caller.abort('changed my mind');
-    expect(await rejection(pull)).to.equal('changed my mind');
+    expect(await failureOf(pull)).to.equal('changed my mind');
     expect(puller.heard.at(-1)?.type).to.equal('pull:aborted');
     expect(puller.parked.list()).to.deep.equal([]);
     expect(getEventListeners(caller.signal, 'abort')).to.deep.equal([]);
@@ -146,7 +147,7 @@ describe('a pull that no registry can serve now', () => {
     const pull = puller.pullWithFailover(name);
     await parkedOnce(puller);
     const closing = puller.close({ graceMs: 60_000 });
-    const error = await rejection(pull);
+    const error = await failureOf(pull);
     expect(isPullerClosedError(error) && error.retryable).to.equal(true);
     await closing;
     expect(puller.parked.list()).to.deep.equal([]);
@@ -172,7 +173,7 @@ describe('a pull that no registry can serve now', () => {
     expect(puller.parked.cancel(pullId)).to.equal(true);
     expect(puller.parked.list()).to.deep.equal([]);
     expect(puller.parked.cancel(pullId), 'once').to.equal(false);
-    const error = await rejection(pull);
+    const error = await failureOf(pull);
     expect(isParkCancelledError(error)).to.equal(true);
     expect(puller.heard.at(-1)).to.deep.include({ type: 'pull:failed', pullId });
   });
@@ -184,13 +185,13 @@ describe('a pull that no registry can serve now', () => {
     const follower = puller.pullWithFailover(name, { operation: { kind: 'app', id: 'follower' } });
     await puller.events.waitFor('pull:parked', { filter: ({ operation }) => operation?.id === 'follower' });
     const third = puller.pullWithFailover(name, { operation: { kind: 'app', id: 'third' } });
-    await until('all are parked', () => puller.parked.list().length === 3);
+    await until(() => puller.parked.list().length === 3, 'all are parked');
 
     const idOf = (id: string): string =>
       puller.parked.list().find(({ operation }) => operation?.id === id)?.pullId ?? 'none';
     expect(puller.parked.list().map(({ operation }) => operation?.id)).to.deep.equal(['leader', 'follower', 'third']);
     puller.parked.cancel(idOf('leader'));
-    expect(isParkCancelledError(await rejection(leader))).to.equal(true);
+    expect(isParkCancelledError(await failureOf(leader))).to.equal(true);
     expect(puller.parked.list().map(({ operation }) => operation?.id)).to.deep.equal(['follower', 'third']);
     await registry.setFaults([]);
     expect(puller.parked.promote(idOf('third'))).to.equal(true);
@@ -205,9 +206,9 @@ describe('a pull that no registry can serve now', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     const joinedAtMs = performance.now();
     const follower = puller.pullWithFailover(name, { operation: { kind: 'app', id: 'follower' } });
-    expect(isPullExhaustedError(await rejection(leader))).to.equal(true);
+    expect(isPullExhaustedError(await failureOf(leader))).to.equal(true);
     expect(performance.now() - joinedAtMs, 'the leader ends first').to.be.below(590);
-    expect(isPullExhaustedError(await rejection(follower))).to.equal(true);
+    expect(isPullExhaustedError(await failureOf(follower))).to.equal(true);
     expect(performance.now() - joinedAtMs).to.be.at.least(590);
   });
 
@@ -251,7 +252,7 @@ describe('a pull that no registry can serve now', () => {
 
     it('fails at once when that is longer than the pull has, and tells how long', async () => {
       await registry.setFaults([metadata.status(429, { retryAfter: 60 })]);
-      const error = await rejection(rig.puller().pullWithFailover(name, { deadlineMs: 5_000 }));
+      const error = await failureOf(rig.puller().pullWithFailover(name, { deadlineMs: 5_000 }));
       if (!isPullExhaustedError(error)) throw error;
       expect(error.retryAfterMs).to.be.within(55_000, 60_000);
       expect(error.retryable).to.equal(true);

@@ -5,8 +5,8 @@ import { isReplicaDivergedError } from '../../lib/errors/replica-diverged-error.
 import { layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection } from '../registries/until.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const image = seededImage({ bytes: 20_000, seed: 'plan' });
 const images = { 'team/app:1': image, 'other/app:1': image };
@@ -83,11 +83,11 @@ describe('the plan of a pull', () => {
         strict: { onUnverified: 'fail', timeouts: { metadata: { requestMs: 100, totalMs: 200 } } },
       },
     });
-    const late = await rejection(puller.pullWithFailover(name, { operation: { kind: 'quick' } }));
+    const late = await failureOf(puller.pullWithFailover(name, { operation: { kind: 'quick' } }));
     expect(isPullDeadlineError(late) && [late.limit, late.timeoutMs]).to.deep.equal(['deadlineMs', 150]);
 
     await second.setFaults([]);
-    const unverified = await rejection(puller.pullWithFailover(name, { operation: { kind: 'strict' } }));
+    const unverified = await failureOf(puller.pullWithFailover(name, { operation: { kind: 'strict' } }));
     expect(isReplicaDivergedError(unverified)).to.equal(true);
     const accepted = await puller.pullWithFailover(name, {
       operation: { kind: 'lenient' },
@@ -110,9 +110,9 @@ describe('the plan of a pull', () => {
 
   it('refuses an image outside every set where the host says so, and asks nobody', async () => {
     const puller = rig.puller({ registries: prefixes, unlisted: 'refuse' });
-    const error = await rejection(puller.pullWithFailover(`${second.host}/other/app:1`));
+    const error = await failureOf(puller.pullWithFailover(`${second.host}/other/app:1`));
     expect(isImageRefusedError(error) && error.option).to.equal('unlisted');
-    expect(isImageRefusedError(await rejection(puller.explain(`${second.host}/other/app:1`)))).to.equal(true);
+    expect(isImageRefusedError(await failureOf(puller.explain(`${second.host}/other/app:1`)))).to.equal(true);
     expect([first, second, third].map(askedOf)).to.deep.equal([0, 0, 0]);
     expect((await puller.pullWithFailover(name)).replicaSet).to.equal('default');
   });
@@ -128,9 +128,9 @@ describe('the plan of a pull', () => {
         },
       });
       expect((await puller.pullWithFailover(name)).source).to.equal('registry');
-      const error = await rejection(puller.pullWithFailover(`${second.host}/other/app:1`));
+      const error = await failureOf(puller.pullWithFailover(`${second.host}/other/app:1`));
       expect(isImageRefusedError(error) && error.option).to.equal('allowHost');
-      expect(isImageRefusedError(await rejection(puller.explain('redis')))).to.equal(true);
+      expect(isImageRefusedError(await failureOf(puller.explain('redis')))).to.equal(true);
       expect(asked).to.deep.equal([first.host, second.host, 'docker.io']);
       expect(askedOf(second)).to.equal(0);
     });
@@ -145,7 +145,7 @@ describe('the plan of a pull', () => {
       });
       const hosts = ['registry-1.docker.io', 'index.docker.io:443', 'quay.io:443', 'Quay.io:0443', '[::1]:443'];
       for (const host of hosts) {
-        const error = await rejection(puller.explain(`${host}/team/app`));
+        const error = await failureOf(puller.explain(`${host}/team/app`));
         expect(isImageRefusedError(error) && error.option).to.equal('allowHost');
       }
       expect(asked).to.deep.equal(['docker.io', 'docker.io', 'quay.io', 'quay.io', '[::1]:443']);
@@ -162,7 +162,7 @@ describe('the plan of a pull', () => {
       ['returns nothing', (() => {}) as unknown as () => boolean, /must return true or false, got undefined/],
     ] as const) {
       it(`is not made when allowHost ${what}: only a clear yes is one`, async () => {
-        const error = await rejection(rig.puller({ allowHost }).pullWithFailover(name));
+        const error = await failureOf(rig.puller({ allowHost }).pullWithFailover(name));
         expect(isImageRefusedError(error) && error.message).to.match(says);
         expect(askedOf(first)).to.equal(0);
       });
@@ -182,7 +182,7 @@ describe('the plan of a pull', () => {
 
   it('refuses an image whose set has nobody to contact', async () => {
     const puller = rig.puller({ registries: [{ prefix: `${first.host}/team`, contact: false }] });
-    const error = await rejection(puller.pullWithFailover(name));
+    const error = await failureOf(puller.pullWithFailover(name));
     expect(isImageRefusedError(error) && error.option).to.equal('contact');
   });
 

@@ -8,8 +8,8 @@ import { connection } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { divergedFrom, seededImage } from '../../lib/testing/seeded-image.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';
-import { rejection } from '../registries/until.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const image = seededImage({ platforms: ['linux/amd64', 'linux/arm64'], bytes: 20_000, seed: 'policies' });
 const newer = divergedFrom(image);
@@ -78,7 +78,7 @@ describe('pull policies', () => {
 
   it('never: is an ImageNotCachedError without it, and nobody was asked', async () => {
     const puller = rig.puller();
-    const error = await rejection(puller.pullWithFailover(name, { ...amd64, pullPolicy: 'never' }));
+    const error = await failureOf(puller.pullWithFailover(name, { ...amd64, pullPolicy: 'never' }));
     expect(isImageNotCachedError(error)).to.equal(true);
     expect(error).to.deep.include({ image: name, engine: rig.engine().id, retryable: false });
     expect(registry.requests).to.deep.equal([]);
@@ -104,7 +104,7 @@ describe('pull policies', () => {
       if (digest !== undefined) await lose(digest);
       const wanted = what === 'another platform' ? { platform: 'linux/arm64' } : amd64;
 
-      const error = await rejection(puller.pullWithFailover(name, { ...wanted, pullPolicy: 'never' }));
+      const error = await failureOf(puller.pullWithFailover(name, { ...wanted, pullPolicy: 'never' }));
       expect(isImageNotCachedError(error)).to.equal(true);
       const report = await puller.pullWithFailover(name, { ...wanted, pullPolicy: 'if-not-present' });
       expect(report).to.deep.include({ source: 'registry', ...wanted });
@@ -117,7 +117,7 @@ describe('pull policies', () => {
     registry.putImage('team/app:2', image);
     const puller = rig.puller();
     await puller.pullWithFailover(name, amd64);
-    const error = await rejection(
+    const error = await failureOf(
       puller.pullWithFailover(`${registry.host}/team/app:2`, { ...amd64, pullPolicy: 'never' }),
     );
     expect(isImageNotCachedError(error)).to.equal(true);
@@ -127,7 +127,7 @@ describe('pull policies', () => {
     const puller = rig.puller();
     await puller.pullWithFailover(name, amd64);
     const engine = rig.engine('another');
-    const error = await rejection(puller.pullWithFailover(name, { ...amd64, engine, pullPolicy: 'never' }));
+    const error = await failureOf(puller.pullWithFailover(name, { ...amd64, engine, pullPolicy: 'never' }));
     expect(error).to.have.property('engine', engine.id);
   });
 
@@ -135,7 +135,7 @@ describe('pull policies', () => {
     await rig.puller().pullWithFailover(name, amd64);
     const strict = rig.puller({ registries: ['quay.io/team'], unlisted: 'refuse' });
     for (const pullPolicy of ['if-not-present', 'never', 'always'] as const) {
-      const error = await rejection(strict.pullWithFailover(name, { ...amd64, pullPolicy }));
+      const error = await failureOf(strict.pullWithFailover(name, { ...amd64, pullPolicy }));
       expect(isImageRefusedError(error) && error.option, pullPolicy).to.equal('unlisted');
     }
   });
@@ -175,7 +175,7 @@ describe('pull policies', () => {
     it('fails with all attempts where the engine has none', async () => {
       await registry.setFaults([connection.refuse()]);
       const puller = rig.puller({ whenExhausted: 'use-cached' });
-      const error = await rejection(puller.pullWithFailover(name, amd64));
+      const error = await failureOf(puller.pullWithFailover(name, amd64));
       expect(isPullExhaustedError(error) && error.attempts.length).to.be.at.least(1);
     });
   });

@@ -13,8 +13,8 @@ import {
   startRegistryDouble,
 } from '../../lib/testing/registry-double.js';
 import type { TestImage, TestManifest } from '../../lib/testing/test-image.js';
-import { until } from '../registries/until.js';
 import { expectOrderly } from './orderly-events.js';
+import { until } from '../support/until.js';
 
 /** A puller, and everything it has said so far. */
 export interface RecordedPuller extends Puller {
@@ -57,7 +57,7 @@ export function usePullRig(): PullRig {
     for (const { violations } of registries) {
       expect(violations.map(({ rule, detail }) => `${rule}: ${detail}`)).to.deep.equal([]);
     }
-    await until('no connection is open', () => registries.every(({ openConnections }) => openConnections === 0));
+    await until(() => registries.every(({ openConnections }) => openConnections === 0), 'no connection is open');
     await Promise.all(registries.map((registry) => registry.close()));
     await Promise.all([...engines.values()].map((engine) => engine.close()));
     await rm(directory, { recursive: true, force: true });

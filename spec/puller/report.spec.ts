@@ -4,8 +4,8 @@ import { fastTimeouts } from '../../lib/testing/fast-timeouts.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import type { TestImage } from '../../lib/testing/test-image.js';
-import { until } from '../registries/until.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { until } from '../support/until.js';
 
 /** Everything of an image of one platform, its documents included. */
 function totalBytes(image: TestImage): number {
@@ -155,7 +155,7 @@ describe('the report of a pull', () => {
     await puller.events.waitFor('pull:progressed', {
       filter: (event) => event.layers.some(({ doneBytes }) => doneBytes > 50_000),
     });
-    await until('the stall is reached', () => registry.requests.some(({ bytesSent }) => bytesSent === 200_000));
+    await until(() => registry.requests.some(({ bytesSent }) => bytesSent === 200_000), 'the stall is reached');
     caller.abort('enough');
     const reason: unknown = await interrupted.catch((error: unknown) => error);
     expect(reason).to.equal('enough');

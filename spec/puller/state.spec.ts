@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { connection, metadata } from '../../lib/testing/fault-groups.js';
 import { isReplicaDivergedError } from '../../lib/errors/replica-diverged-error.js';
 import { divergedFrom, seededImage } from '../../lib/testing/seeded-image.js';
-import { rejection } from '../registries/until.js';
 import { expectWhole, usePullRig } from './pull-rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const image = seededImage({ bytes: 20_000, seed: 'state' });
 const other = divergedFrom(image);
@@ -32,7 +32,7 @@ describe('a stateDir', () => {
     expect(report.served.map(({ registry }) => registry)).to.deep.equal([`${replica.host}/team`]);
     await expectWhole(rig.engine('after'), name, image);
     const forgetful = rig.puller({ registries, engine: rig.engine('forgetful') });
-    expect(await rejection(forgetful.pullWithFailover(name))).to.have.property('code', 'ERR_PULL_EXHAUSTED');
+    expect(await failureOf(forgetful.pullWithFailover(name))).to.have.property('code', 'ERR_PULL_EXHAUSTED');
   });
 
   it('confirms a replica that agrees, and holds one that differs to onDivergence', async () => {
@@ -49,7 +49,7 @@ describe('a stateDir', () => {
 
     replica.putImage('team/app:1', other);
     const puller = rig.puller({ registries, stateDir, engine: rig.engine('diverged') });
-    const failed = await rejection(puller.pullWithFailover(name, { onDivergence: 'fail' }));
+    const failed = await failureOf(puller.pullWithFailover(name, { onDivergence: 'fail' }));
     expect(isReplicaDivergedError(failed)).to.equal(true);
     const used = await puller.pullWithFailover(name, { onDivergence: 'replica' });
     expect(used).to.deep.include({ resolution: 'replica-diverged', digest: other.digest });

@@ -1,0 +1,32 @@
+import type { ComposedParts } from '../puller/compose.js';
+import { makePlan, type PullPlan } from '../puller/plan.js';
+import type { PullJob } from '../puller/pull-job.js';
+import { defaultReplicaSetName } from '../registries/replica-set.js';
+import type { CheckedStep } from './checked-script.js';
+
+/** The plan that a real pull would have; where no registries are configured, those of the script are the replica set. */
+export function planScript(
+  script: readonly CheckedStep[],
+  { settings, circuits }: ComposedParts,
+  { reference, policy }: PullJob,
+): Pick<PullPlan, 'replicaSet' | 'candidates' | 'order'> {
+  const { replicaSets } = settings;
+  const named = script.flatMap((step) => {
+    if (step.kind === 'registry-fails') return [step.registry];
+    return step.kind === 'fail-over' ? [step.from, step.to] : [];
+  });
+  if (replicaSets.sets.length > 0 || named.length === 0) {
+    return makePlan({ reference, replicaSets, circuits, first: policy.order });
+  }
+  const registries = [...new Set(named)];
+  return {
+    replicaSet: defaultReplicaSetName,
+    candidates: registries.map((registry) => ({
+      registry,
+      repository: reference.path,
+      metadata: 'listed',
+      layers: 'listed',
+    })),
+    order: { metadata: registries, layers: registries },
+  };
+}
