@@ -5,7 +5,9 @@ import { CredentialsUnavailableError } from '../../lib/registries/credentials-un
 import type { Credentials, CredentialSource } from '../../lib/registries/credentials.js';
 import { startFakeTime } from '../support/fake-time.js';
 import { startServer, type Answer, type SeenRequest, type TestServer } from '../support/servers.js';
-import { closeRigs, evidenceOf, failureOf, openRig, registryAt, turns, until, type Rig } from './rig.js';
+import { closeRigs, evidenceOf, openRig, registryAt, turns, type Rig } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const user: Credentials = { username: 'me', password: 'hunter22' };
 const basic = `Basic ${Buffer.from('me:hunter22').toString('base64')}`;

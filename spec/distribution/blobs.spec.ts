@@ -3,7 +3,9 @@ import { expect } from 'chai';
 import type { BlobAnswer } from '../../lib/distribution/client.js';
 import { ExchangeError } from '../../lib/distribution/wire-error.js';
 import { startFullPort, startRawServer, startServer, type Answer } from '../support/servers.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, until, type Rig } from './rig.js';
+import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 describe('a blob', () => {
   const servers: { close(): Promise<void> }[] = [];

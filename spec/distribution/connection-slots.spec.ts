@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { createConnectionSlots, createShareOfSlots } from '../../lib/distribution/connection-slots.js';
-import { failureOf } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const never = new AbortController().signal;
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { createBodyIntake, maxBufferedBytes, type BodyIntake } from '../../lib/distribution/incoming-body.js';
 import { lostMs } from '../../lib/policy/loop-timer.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
-import { failureOf } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 describe('an incoming body', () => {
   let calls: string[] = [];

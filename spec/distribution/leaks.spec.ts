@@ -4,7 +4,9 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { ExchangeError } from '../../lib/distribution/wire-error.js';
 import { startRawServer, startServer, type TestServer } from '../support/servers.js';
-import { bytesOf, closeRigs, digestOfBytes, failureOf, openRig, readAll, until, type Rig } from './rig.js';
+import { bytesOf, closeRigs, digestOfBytes, openRig, readAll, type Rig } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 describe('an exchange', () => {
   const servers: TestServer[] = [];

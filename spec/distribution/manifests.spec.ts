@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { manifestMediaTypes, maxManifestBytes } from '../../lib/image/manifest.js';
 import { startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
-import { closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, until, type Rig } from './rig.js';
+import { closeRigs, digestOfBytes, evidenceOf, openRig, type Rig } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 describe('a manifest', () => {
   const servers: TestServer[] = [];

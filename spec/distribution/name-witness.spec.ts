@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { createNameLookup } from '../../lib/distribution/name-lookup.js';
 import { createNameWitness } from '../../lib/distribution/name-witness.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
-import { failureOf, turns } from './rig.js';
+import { turns } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 const never = new AbortController().signal;
 

@@ -9,7 +9,8 @@ import { startRawServer, startServer, type TestServer } from '../support/servers
 import { requireReal } from '../support/real-parts.js';
 import { createAuthority, type TestAuthority, type TestCertificate } from '../support/tls.js';
 import { startProxy } from './test-proxy.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, type Rig } from './rig.js';
+import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 describe('behind a proxy', () => {
   requireReal('openssl', 'apt-get install openssl');

@@ -5,7 +5,9 @@ import { expect } from 'chai';
 import { startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
 import { requireReal } from '../support/real-parts.js';
 import { createAuthority } from '../support/tls.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, failureOf, openRig, readAll, until, type Rig } from './rig.js';
+import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 describe('a redirect', () => {
   const servers: TestServer[] = [];

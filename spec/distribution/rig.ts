@@ -10,6 +10,7 @@ import { anonymous } from '../../lib/registries/credential-source.js';
 import { parseRegistry, type Registry, type RegistryOptions } from '../../lib/registries/registry.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';
 import type { Evidence } from '../../lib/vocabulary/evidence.js';
+import { failureOf } from '../support/failure-of.js';
 
 /** A Docker configuration that knows no credentials at all. */
 const noDockerConfig = { credentials: () => anonymous };
@@ -72,30 +73,11 @@ export async function readAll(body: { read(): Promise<Uint8Array | null> }): Pro
   return Buffer.concat(chunks);
 }
 
-/** The error that a promise rejects with. */
-export async function failureOf(work: Promise<unknown>): Promise<unknown> {
-  try {
-    await work;
-  } catch (error) {
-    return error;
-  }
-  throw new Error('expected a rejection');
-}
-
 /** The evidence that a promise rejects with. */
 export async function evidenceOf(work: Promise<unknown>): Promise<Evidence> {
   const error = await failureOf(work);
   if (!(error instanceof ExchangeError)) throw new Error('expected an ExchangeError', { cause: error });
   return error.evidence;
-}
-
-/** Waits until something is so, for at most 5 seconds. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  const endMs = Date.now() + 5_000;
-  while (!holds()) {
-    if (Date.now() > endMs) throw new Error(`it did not come true that ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 /** Lets the loop turn: for what has only promises on its way. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { createSharedWork, type SharedWorkCaller } from '../../lib/distribution/shared-work.js';
-import { failureOf } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
 
 describe('shared work', () => {
   let starts: { signal: AbortSignal; finish: (value: string) => void; fail: (error: unknown) => void }[] = [];

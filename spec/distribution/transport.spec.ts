@@ -15,7 +15,9 @@ import {
   startVerbatimServer,
   type TestServer,
 } from '../support/servers.js';
-import { bytesOf, evidenceOf, failureOf, readAll, until } from './rig.js';
+import { bytesOf, evidenceOf, readAll } from './rig.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const never = new AbortController().signal;
 

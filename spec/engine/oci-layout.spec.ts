@@ -11,6 +11,7 @@ import type { Digest } from '../../lib/vocabulary/digest.js';
 import { seededBlob, type SeededBlob } from './support/content.js';
 import { expectValidLayout, partialNames, visibleFiles } from './support/layout-tree.js';
 import { useTemporaryDirectory } from '../support/temporary-directory.js';
+import { failureOf } from '../support/failure-of.js';
 
 const never = new AbortController().signal;
 const context = { signal: never, pullId: 'pull-1' };
@@ -31,13 +32,6 @@ async function keptBytes(sink: BlobSink): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of sink.readKept()) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-async function rejection(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => expect.fail('it was fulfilled'),
-    (error: unknown) => error,
-  );
 }
 
 /** The files below a directory that this process has open, where the system tells. */
@@ -210,7 +204,7 @@ describe('An OCI layout', () => {
 
     it('that is not there is not streamed', async () => {
       const stream = open().streamBlob(seededBlob(1, 10).digest, 0);
-      expect(await rejection(stream[Symbol.asyncIterator]().next())).to.satisfy(isEngineError);
+      expect(await failureOf(stream[Symbol.asyncIterator]().next())).to.satisfy(isEngineError);
     });
 
     it('is not committed with fewer bytes than it has, and goes on afterwards', async () => {
@@ -218,7 +212,7 @@ describe('An OCI layout', () => {
       const blob = seededBlob(1, 1000);
       const sink = await openSink(layout, blob);
       await sink.write(blob.bytes.subarray(0, 999));
-      expect(await rejection(sink.commit())).to.satisfy(isEngineError);
+      expect(await failureOf(sink.commit())).to.satisfy(isEngineError);
       await sink.write(blob.bytes.subarray(999));
       await sink.commit();
       await expectValidLayout(layout.directory);
@@ -227,7 +221,7 @@ describe('An OCI layout', () => {
     it('is not written beyond its size', async () => {
       const layout = open();
       const sink = await openSink(layout, seededBlob(1, 1000));
-      expect(await rejection(sink.write(new Uint8Array(1001)))).to.satisfy(isEngineError);
+      expect(await failureOf(sink.write(new Uint8Array(1001)))).to.satisfy(isEngineError);
       await sink.release();
     });
 
@@ -272,7 +266,7 @@ describe('An OCI layout', () => {
       const sink = await openSink(layout, blob);
       const [name] = await partialNames(layout.directory);
       await truncate(join(layout.directory, '.pull-failover', 'partial', name!), 1000);
-      expect(await rejection(keptBytes(sink))).to.satisfy(isEngineError);
+      expect(await failureOf(keptBytes(sink))).to.satisfy(isEngineError);
       await sink.restart();
       await sink.write(blob.bytes);
       await sink.commit();
@@ -299,9 +293,9 @@ describe('An OCI layout', () => {
       const sink = await openSink(layout, blob);
       await sink.write(blob.bytes);
       await sink.commit();
-      expect(await rejection(sink.write(new Uint8Array(1)))).to.satisfy(isEngineError);
-      expect(await rejection(sink.restart())).to.satisfy(isEngineError);
-      expect(await rejection(sink.commit())).to.satisfy(isEngineError);
+      expect(await failureOf(sink.write(new Uint8Array(1)))).to.satisfy(isEngineError);
+      expect(await failureOf(sink.restart())).to.satisfy(isEngineError);
+      expect(await failureOf(sink.commit())).to.satisfy(isEngineError);
       await sink.release();
       await sink.release();
       await expectValidLayout(layout.directory);
@@ -377,7 +371,7 @@ describe('An OCI layout', () => {
     it('is not opened for a signal that is aborted already, and its own reason is thrown', async () => {
       const layout = open();
       const aborted = { signal: AbortSignal.abort('enough'), pullId: 'pull-2' };
-      expect(await rejection(layout.openBlob(seededBlob(1, 1000), aborted))).to.equal('enough');
+      expect(await failureOf(layout.openBlob(seededBlob(1, 1000), aborted))).to.equal('enough');
     });
   });
 
@@ -393,7 +387,7 @@ describe('An OCI layout', () => {
 
     it('are refused under another digest', async () => {
       const layout = open();
-      const error = await rejection(layout.putBlob(seededBlob(1, 10).bytes, seededBlob(2, 10).digest));
+      const error = await failureOf(layout.putBlob(seededBlob(1, 10).bytes, seededBlob(2, 10).digest));
       expect(error).to.satisfy(isEngineError);
       expect(existsSync(layout.directory)).to.equal(false);
     });
@@ -445,7 +439,7 @@ describe('An OCI layout', () => {
           () => layout.findImage('quay.io/aptible/redis:3.0'),
           () => layout.listImages(),
         ]) {
-          expect(await rejection(work())).to.satisfy(isEngineError);
+          expect(await failureOf(work())).to.satisfy(isEngineError);
         }
         for (const [name, text] of Object.entries(files)) {
           expect(await readFile(join(layout.directory, name), 'utf8')).to.equal(text);
@@ -465,7 +459,7 @@ describe('An OCI layout', () => {
     it('tells what the file system told when it is a file', async () => {
       const directory = join(temporary.path, 'file');
       await writeFile(directory, '');
-      const error = await rejection(open(directory).openBlob(seededBlob(1, 10), context));
+      const error = await failureOf(open(directory).openBlob(seededBlob(1, 10), context));
       expect(error).to.have.property('code').that.is.oneOf(['ENOTDIR', 'EEXIST']);
     });
   });
@@ -477,9 +471,9 @@ describe('An OCI layout', () => {
       const sink = await openSink(layout, blob);
       await sink.write(blob.bytes.subarray(0, 300));
       await Promise.all([layout.close(), layout.close()]);
-      expect(await rejection(sink.write(new Uint8Array(1)))).to.satisfy(isEngineError);
-      expect(await rejection(layout.openBlob(blob, context))).to.satisfy(isEngineError);
-      expect(await rejection(layout.putBlob(blob.bytes, blob.digest))).to.satisfy(isEngineError);
+      expect(await failureOf(sink.write(new Uint8Array(1)))).to.satisfy(isEngineError);
+      expect(await failureOf(layout.openBlob(blob, context))).to.satisfy(isEngineError);
+      expect(await failureOf(layout.putBlob(blob.bytes, blob.digest))).to.satisfy(isEngineError);
       const again = await openSink(open(), blob);
       expect(again.kept).to.equal(300);
       await again.release();
@@ -506,7 +500,7 @@ describe('An OCI layout', () => {
         await using scoped = layout;
         await store(scoped, seededBlob(1, 10));
       }
-      expect(await rejection(layout.openBlob(seededBlob(2, 10), context))).to.satisfy(isEngineError);
+      expect(await failureOf(layout.openBlob(seededBlob(2, 10), context))).to.satisfy(isEngineError);
     });
   });
 
@@ -523,7 +517,7 @@ describe('An OCI layout', () => {
       layout.openBlob(elsewhere, context),
       layout.openBlob({ ...elsewhere, digest: 'sha256:' as Digest }, context),
     ];
-    for (const one of tries) expect(await rejection(one)).to.satisfy(isEngineError);
+    for (const one of tries) expect(await failureOf(one)).to.satisfy(isEngineError);
     expect(await readdir(temporary.path)).to.have.members(['images', 'outside']);
     expect(await partialNames(layout.directory)).to.deep.equal([]);
   });

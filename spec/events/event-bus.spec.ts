@@ -7,6 +7,7 @@ import { createEventBus, type EventBus, type PullEventDraft } from '../../lib/ev
 import type { PullEvent, PullEventOf } from '../../lib/events/pull-event.js';
 import type { Attempt } from '../../lib/vocabulary/report.js';
 import { startFakeTime } from '../support/fake-time.js';
+import { failureOf } from '../support/failure-of.js';
 
 const ofPull = { pullId: 'p-1', image: 'docker.io/library/redis:3.0', operation: null, engine: 'host-17' } as const;
 
@@ -16,15 +17,6 @@ function started(pullId = 'p-1'): PullEventDraft {
 
 function parked(): PullEventDraft {
   return { ...ofPull, type: 'pull:parked', phase: 'layers', reason: null, untilMs: null };
-}
-
-async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error('it was not rejected');
 }
 
 describe('the event bus', () => {
@@ -263,11 +255,11 @@ describe('the event bus', () => {
         asked += 1;
         return false;
       };
-      const waiting = rejectionOf(bus.waitFor('pull:started', { signal: controller.signal, filter }));
+      const waiting = failureOf(bus.waitFor('pull:started', { signal: controller.signal, filter }));
       bus.emit(started());
       controller.abort(reason);
       expect(await waiting).to.equal(reason);
-      expect(await rejectionOf(bus.waitFor('pull:started', { signal: controller.signal, filter }))).to.equal(reason);
+      expect(await failureOf(bus.waitFor('pull:started', { signal: controller.signal, filter }))).to.equal(reason);
       bus.emit(started());
       expect(asked).to.equal(1);
       expect(getEventListeners(controller.signal, 'abort')).to.have.length(0);
@@ -277,7 +269,7 @@ describe('the event bus', () => {
       const { signal } = new AbortController();
       const failure = new Error('filter');
       const next = bus.waitFor('pull:started', { signal });
-      const failed = rejectionOf(
+      const failed = failureOf(
         bus.waitFor('pull:started', {
           signal,
           filter: () => {

@@ -2,19 +2,10 @@ import { getEventListeners } from 'node:events';
 import { expect } from 'chai';
 import { abortable, deriveAbort, sleep, withDeadline } from '../../lib/policy/deadline.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
+import { failureOf } from '../support/failure-of.js';
 
 function listenersOf(signal: AbortSignal): number {
   return getEventListeners(signal, 'abort').length;
-}
-
-/** What a promise was rejected with; resolving is a failure of the spec. */
-async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error('it was not rejected');
 }
 
 describe('a derived abort', () => {
@@ -104,7 +95,7 @@ describe('abortable', () => {
     const { signal } = new AbortController();
     const failure = new Error('work');
     expect(await abortable(Promise.resolve(7), signal)).to.equal(7);
-    expect(await rejectionOf(abortable(Promise.reject(failure), signal))).to.equal(failure);
+    expect(await failureOf(abortable(Promise.reject(failure), signal))).to.equal(failure);
     expect(await abortable(Promise.resolve(7), undefined)).to.equal(7);
     expect(listenersOf(signal)).to.equal(0);
   });
@@ -112,7 +103,7 @@ describe('abortable', () => {
   it('rejects with the reason while the work goes on, and ignores how that ends', async () => {
     const controller = new AbortController();
     let fail: (error: Error) => void = () => undefined;
-    const outcome = rejectionOf(
+    const outcome = failureOf(
       abortable(
         new Promise((_resolve, reject) => {
           fail = reject;
@@ -129,8 +120,8 @@ describe('abortable', () => {
 
   it('rejects at once when the signal is aborted already, and swallows what the work does', async () => {
     const signal = AbortSignal.abort('before');
-    expect(await rejectionOf(abortable(Promise.reject(new Error('work')), signal))).to.equal('before');
-    expect(await rejectionOf(abortable(new Promise(() => undefined), signal))).to.equal('before');
+    expect(await failureOf(abortable(Promise.reject(new Error('work')), signal))).to.equal('before');
+    expect(await failureOf(abortable(new Promise(() => undefined), signal))).to.equal('before');
     expect(listenersOf(signal)).to.equal(0);
   });
 });
@@ -157,7 +148,7 @@ describe('sleeping and deadlines', () => {
     const awake: string[] = [];
     const controller = new AbortController();
     void sleep(month).then(() => awake.push('month'));
-    const forever = rejectionOf(sleep(Infinity, controller.signal));
+    const forever = failureOf(sleep(Infinity, controller.signal));
     await time.passMs(month - 1);
     expect(awake).to.deep.equal([]);
     await time.passMs(1);
@@ -169,11 +160,11 @@ describe('sleeping and deadlines', () => {
   it("wakes with the signal's own reason, and leaves no listener behind", async () => {
     const controller = new AbortController();
     const reason = new Error('up');
-    const woken = rejectionOf(sleep(60_000, controller.signal));
+    const woken = failureOf(sleep(60_000, controller.signal));
     expect(listenersOf(controller.signal)).to.equal(1);
     controller.abort(reason);
     expect(await woken).to.equal(reason);
-    expect(await rejectionOf(sleep(60_000, controller.signal))).to.equal(reason);
+    expect(await failureOf(sleep(60_000, controller.signal))).to.equal(reason);
     const other = new AbortController();
     const slept = sleep(10, other.signal);
     await time.passMs(10);
@@ -185,7 +176,7 @@ describe('sleeping and deadlines', () => {
     const caller = new AbortController();
     const error = new Error('too late');
     let seen: AbortSignal | null = null;
-    const outcome = rejectionOf(
+    const outcome = failureOf(
       withDeadline({ ms: 5_000, signal: caller.signal, expired: () => error }, (signal) => {
         seen = signal;
         return new Promise(() => undefined);
@@ -203,8 +194,8 @@ describe('sleeping and deadlines', () => {
     const deadline = { ms: 5_000, signal: caller.signal, expired: () => (expired += 1) };
     expect(await withDeadline(deadline, () => Promise.resolve('well'))).to.equal('well');
     const failure = new Error('work');
-    expect(await rejectionOf(withDeadline(deadline, () => Promise.reject(failure)))).to.equal(failure);
-    const thrown = rejectionOf(
+    expect(await failureOf(withDeadline(deadline, () => Promise.reject(failure)))).to.equal(failure);
+    const thrown = failureOf(
       withDeadline(deadline, () => {
         throw failure;
       }),
@@ -219,7 +210,7 @@ describe('sleeping and deadlines', () => {
     const caller = new AbortController();
     let begun = 0;
     const run = (): Promise<unknown> =>
-      rejectionOf(
+      failureOf(
         withDeadline({ ms: Infinity, signal: caller.signal, expired: () => 'never' }, () => {
           begun += 1;
           return new Promise(() => undefined);

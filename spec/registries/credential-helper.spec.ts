@@ -6,7 +6,8 @@ import { maxHelperAnswerBytes, runCredentialHelper } from '../../lib/registries/
 import { CredentialsUnavailableError } from '../../lib/registries/credentials-unavailable.js';
 import type { Credentials } from '../../lib/registries/credentials.js';
 import { answering, createDockerFolder, type DockerFolder } from './docker-folder.js';
-import { rejection, until } from './until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 describe('a credential helper', () => {
   let folder: DockerFolder;
@@ -110,7 +111,7 @@ describe('a credential helper', () => {
   for (const { title, body, problem, says } of failures) {
     it(`makes credentials unavailable when it ${title}, and nothing it printed is shown`, async () => {
       await folder.writeHelper('spec', body);
-      const error = await rejection(run('spec'));
+      const error = await failureOf(run('spec'));
       expect(error).to.be.instanceOf(CredentialsUnavailableError).with.property('problem', problem);
       expect(error).to.have.property('message').that.includes(says).and.includes('docker-credential-spec');
       expect(inspect(error, { showHidden: true, depth: Infinity })).to.not.include('hunter2');
@@ -118,7 +119,7 @@ describe('a credential helper', () => {
   }
 
   it('that is not installed is named', async () => {
-    const error = await rejection(run('absent'));
+    const error = await failureOf(run('absent'));
     expect(error).to.be.instanceOf(CredentialsUnavailableError).with.property('problem', 'helper-missing');
     expect(error).to.have.property('message').that.includes('docker-credential-absent').and.includes('PATH');
   });
@@ -126,7 +127,7 @@ describe('a credential helper', () => {
   for (const name of ['', '../spec', 'a/b', 'a\\b', 'a b', 'a;b', '$(id)', 'spec\0', 'spéc']) {
     it(`is not looked for by the name ${JSON.stringify(name)}`, async () => {
       await folder.writeHelper('spec', answering('robot', 'hunter2'));
-      const error = await rejection(run(name));
+      const error = await failureOf(run(name));
       expect(error).to.be.instanceOf(CredentialsUnavailableError).with.property('problem', 'config-malformed');
       expect(await folder.runs()).to.deep.equal([]);
     });
@@ -157,11 +158,11 @@ describe('a credential helper', () => {
     try {
       const controller = new AbortController();
       const reason = { why: 'caller' };
-      const waiting = rejection(run('spec', { signal: controller.signal }));
-      await until('helper and child are there', () => connected.length === 2);
+      const waiting = failureOf(run('spec', { signal: controller.signal }));
+      await until(() => connected.length === 2, 'helper and child are there');
       controller.abort(reason);
       expect(await waiting).to.equal(reason);
-      await until('helper and child are gone', () => ended.length === 2);
+      await until(() => ended.length === 2, 'helper and child are gone');
       expect(getEventListeners(controller.signal, 'abort')).to.have.length(0);
     } finally {
       for (const socket of connected) socket.destroy();
@@ -171,7 +172,7 @@ describe('a credential helper', () => {
 
   it('is not started after an abort', async () => {
     await folder.writeHelper('spec', answering('robot', 'hunter2'));
-    expect(await rejection(run('spec', { signal: AbortSignal.abort('gone') }))).to.equal('gone');
+    expect(await failureOf(run('spec', { signal: AbortSignal.abort('gone') }))).to.equal('gone');
     expect(await folder.runs()).to.deep.equal([]);
   });
 
@@ -179,7 +180,7 @@ describe('a credential helper', () => {
     await folder.writeHelper('spec', answering('robot', 'hunter2'));
     const { signal } = new AbortController();
     await run('spec', { signal });
-    await rejection(run('absent', { signal }));
+    await failureOf(run('absent', { signal }));
     expect(getEventListeners(signal, 'abort')).to.have.length(0);
   });
 });

@@ -10,7 +10,7 @@ import {
 import { CredentialsUnavailableError } from '../../lib/registries/credentials-unavailable.js';
 import type { CredentialsRequest } from '../../lib/registries/credentials.js';
 import { startFakeTime } from '../support/fake-time.js';
-import { rejection } from './until.js';
+import { failureOf } from '../support/failure-of.js';
 
 describe('the option credentials', () => {
   it('gives the credentials that were given', async () => {
@@ -32,7 +32,7 @@ describe('the option credentials', () => {
   it('rethrows the reason of an abort', async () => {
     const signal = AbortSignal.abort('gone');
     for (const option of ['none', { registryToken: 'abc' }, () => null]) {
-      expect(await rejection(parseCredentials(option, 'credentials', 'quay.io').get({ signal }))).to.equal('gone');
+      expect(await failureOf(parseCredentials(option, 'credentials', 'quay.io').get({ signal }))).to.equal('gone');
     }
   });
 
@@ -116,7 +116,7 @@ describe('the option credentials', () => {
       ];
     for (const { title, callback, problem } of failures) {
       it(`makes credentials unavailable when it ${title}, and shows nothing of it`, async () => {
-        const error = await rejection(parseCredentials(callback, 'credentials', 'quay.io').get());
+        const error = await failureOf(parseCredentials(callback, 'credentials', 'quay.io').get());
         expect(error).to.be.instanceOf(CredentialsUnavailableError).with.property('problem', problem);
         expect(inspect(error, { showHidden: true, depth: Infinity })).to.not.include('hunter2');
         expect(error).to.have.property('message').that.includes('quay.io');
@@ -135,7 +135,7 @@ describe('the option credentials', () => {
           'credentials',
           'quay.io',
         );
-        const waiting = rejection(source.get());
+        const waiting = failureOf(source.get());
         await time.passMs(callbackLimitMs);
         expect(await waiting)
           .to.be.instanceOf(CredentialsUnavailableError)

@@ -16,7 +16,8 @@ import {
 import { createDockerConfig, type DockerConfig } from '../../lib/registries/docker-config.js';
 import { startFakeTime } from '../support/fake-time.js';
 import { answering, createDockerFolder, type DockerFolder } from './docker-folder.js';
-import { rejection, until } from './until.js';
+import { failureOf } from '../support/failure-of.js';
+import { until } from '../support/until.js';
 
 const hubKey = 'https://index.docker.io/v1/';
 
@@ -40,7 +41,7 @@ describe(`Docker's configuration`, () => {
   }
 
   async function unavailable(host: string): Promise<string> {
-    const error = await rejection(get(host));
+    const error = await failureOf(get(host));
     expect(error).to.be.instanceOf(CredentialsUnavailableError);
     expect(inspect(error, { showHidden: true, depth: Infinity })).to.not.include('hunter2');
     return (error as CredentialsUnavailableError).problem;
@@ -201,7 +202,7 @@ describe(`Docker's configuration`, () => {
       it(`makes credentials unavailable, naming the file and showing nothing of it: ${text.slice(0, 40)}`, async () => {
         await folder.writeConfigText(text);
         expect(await unavailable('quay.io')).to.equal('config-malformed');
-        expect(await rejection(get('quay.io')))
+        expect(await failureOf(get('quay.io')))
           .to.have.property('message')
           .that.includes(join(folder.path, 'config.json'));
       });
@@ -372,9 +373,9 @@ describe(`Docker's configuration`, () => {
       await folder.writeHelper('spec', `while [ ! -e go ]; do sleep 0.02; done\n${answering('robot', 'hunter2')}`);
       await folder.writeConfig({ credsStore: 'spec' });
       const controller = new AbortController();
-      const leaving = rejection(config.credentials('quay.io').get({ signal: controller.signal }));
+      const leaving = failureOf(config.credentials('quay.io').get({ signal: controller.signal }));
       const staying = get('quay.io');
-      await until('the helper runs', () => existsSync(join(folder.path, 'runs')));
+      await until(() => existsSync(join(folder.path, 'runs')), 'the helper runs');
       controller.abort('caller');
       expect(await leaving).to.equal('caller');
       await writeFile(join(folder.path, 'go'), '');
@@ -411,8 +412,8 @@ describe(`Docker's configuration`, () => {
       try {
         await folder.writeHelper('spec', 'while [ -e runs ]; do sleep 0.1; done');
         await folder.writeConfig({ credsStore: 'spec' });
-        const waiting = rejection(get('quay.io'));
-        await until('the helper runs', () => existsSync(join(folder.path, 'runs')));
+        const waiting = failureOf(get('quay.io'));
+        await until(() => existsSync(join(folder.path, 'runs')), 'the helper runs');
         await time.passMs(helperLimitMs);
         const error = await waiting;
         expect(error).to.be.instanceOf(CredentialsUnavailableError).with.property('problem', 'helper-late');

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { expect } from 'chai';
 import { shareLookup, type SharedLookup } from '../../lib/registries/shared-lookup.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
-import { rejection } from './until.js';
+import { failureOf } from '../support/failure-of.js';
 
 interface Asked {
   readonly signal: AbortSignal;
@@ -57,7 +57,7 @@ describe('a shared lookup', () => {
     const failure = new Error('no');
     const first = lookup.get();
     asked[0]?.fail(failure);
-    expect(await rejection(first)).to.equal(failure);
+    expect(await failureOf(first)).to.equal(failure);
     const second = lookup.get();
     asked[1]?.answer('b');
     expect(await second).to.equal('b');
@@ -89,7 +89,7 @@ describe('a shared lookup', () => {
   it('lets one waiter leave at once with its own reason, and goes on for the others', async () => {
     const controller = new AbortController();
     const reason = { why: 'caller' };
-    const leaving = rejection(lookup.get({ signal: controller.signal }));
+    const leaving = failureOf(lookup.get({ signal: controller.signal }));
     const staying = lookup.get();
     controller.abort(reason);
     expect(await leaving).to.equal(reason);
@@ -101,7 +101,7 @@ describe('a shared lookup', () => {
   it('is aborted when the last waiter has left, and not joined afterwards', async () => {
     const first = new AbortController();
     const second = new AbortController();
-    const leaving = [rejection(lookup.get({ signal: first.signal })), rejection(lookup.get({ signal: second.signal }))];
+    const leaving = [failureOf(lookup.get({ signal: first.signal })), failureOf(lookup.get({ signal: second.signal }))];
     first.abort('one');
     second.abort('two');
     expect(await Promise.all(leaving)).to.deep.equal(['one', 'two']);
@@ -113,12 +113,12 @@ describe('a shared lookup', () => {
   });
 
   it('does not start for a waiter that has aborted already', async () => {
-    expect(await rejection(lookup.get({ signal: AbortSignal.abort('gone') }))).to.equal('gone');
+    expect(await failureOf(lookup.get({ signal: AbortSignal.abort('gone') }))).to.equal('gone');
     expect(asked).to.have.length(0);
   });
 
   it('ends at its limit, with the lookup aborted', async () => {
-    const waiting = rejection(lookup.get());
+    const waiting = failureOf(lookup.get());
     await time.passMs(5000);
     expect(await waiting).to.equal(late);
     expect(asked[0]?.signal.aborted).to.equal(true);
@@ -136,7 +136,7 @@ describe('a shared lookup', () => {
       },
       { reuseMs: 0, limitMs: 10, late: () => new Error('limit') },
     );
-    expect(await rejection(broken.get())).to.equal(late);
+    expect(await failureOf(broken.get())).to.equal(late);
   });
 
   it('leaves no listener on the signal of a waiter, however it ends', async () => {
@@ -144,7 +144,7 @@ describe('a shared lookup', () => {
     const answered = lookup.get({ signal });
     asked[0]?.answer('a');
     await answered;
-    const failing = rejection(lookup.get({ signal, fresh: true }));
+    const failing = failureOf(lookup.get({ signal, fresh: true }));
     asked[1]?.fail(new Error('no'));
     await failing;
     expect(getEventListeners(signal, 'abort')).to.have.length(0);

@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { connection, layers, type RegistryDouble, seededImage, startRegistryDouble } from '../../lib/testing/index.js';
-import { ask, askInVain, until } from './plain-client.js';
+import { ask, askInVain } from './plain-client.js';
+import { until } from '../support/until.js';
 
 describe('faults of connections', () => {
   const image = seededImage({ bytes: 200_000 });

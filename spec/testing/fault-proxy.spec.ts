@@ -14,7 +14,8 @@ import {
   startRegistryDouble,
   token,
 } from '../../lib/testing/index.js';
-import { ask, askInVain, until } from './plain-client.js';
+import { ask, askInVain } from './plain-client.js';
+import { until } from '../support/until.js';
 
 describe('fault proxy', () => {
   const image = seededImage({ bytes: 300_000 });

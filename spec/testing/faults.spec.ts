@@ -15,7 +15,8 @@ import {
 } from '../../lib/testing/index.js';
 import { isInvalidOptionError } from '../../lib/errors/invalid-option-error.js';
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
-import { ask, askInVain, type PlainAnswer, until } from './plain-client.js';
+import { ask, askInVain, type PlainAnswer } from './plain-client.js';
+import { until } from '../support/until.js';
 
 const sizeBytes = 100_000;
 const middle: number = sizeBytes / 2;

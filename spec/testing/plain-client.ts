@@ -63,10 +63,3 @@ export async function askInVain(url: string, options: PlainRequest = {}): Promis
     return (error as NodeJS.ErrnoException).code ?? (error as Error).name;
   }
 }
-
-/** Waits until the condition holds; gives up after five seconds, which fails the assertion that follows. */
-export async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 500 && !condition(); tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

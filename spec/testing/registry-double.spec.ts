@@ -8,7 +8,8 @@ import {
   startRegistryDouble,
   type TestImage,
 } from '../../lib/testing/index.js';
-import { ask, until } from './plain-client.js';
+import { ask } from './plain-client.js';
+import { until } from '../support/until.js';
 
 const repository = 'aptible/redis';
 
