@@ -31,13 +31,13 @@ const hangMs = 60_000;
 
 /** Short, with room for a machine that does eight pulls and twenty-four registries at once. */
 const timeouts: Timeouts = {
-  metadata: { requestMs: 900, totalMs: 1_200 },
-  layers: { firstByteMs: 900, stallMs: 700, windowMs: 1_000 },
+  metadata: { requestMs: 1_500, totalMs: 2_000 },
+  layers: { firstByteMs: 1_500, stallMs: 1_000, windowMs: 1_500 },
   lastCandidate: { firstByteMs: 5_000, stallMs: 5_000 },
 };
 
 /** With nobody healthy there is nobody to be patient with. */
-const impatient: Timeouts = { ...timeouts, lastCandidate: { firstByteMs: 900, stallMs: 700 } };
+const impatient: Timeouts = { ...timeouts, lastCandidate: { firstByteMs: 1_500, stallMs: 1_000 } };
 
 const images: readonly TestImage[] = [
   seededImage({ layers: 3, bytes: 100_000, seed: 'schedules' }),
@@ -172,7 +172,10 @@ async function onStage(made: Schedule, play: (stage: Stage) => Promise<void>): P
     await layout.close();
     try {
       await until(() => doubles.every(({ openConnections }) => openConnections === 0), 'no connection is left open');
-      for (const { violations } of doubles) expect(violations.map(({ detail }) => detail)).to.deep.equal([]);
+      for (const { violations } of doubles)
+        expect(
+          violations.map(({ rule, detail, request }) => `${rule}: ${detail} (${request.method} ${request.path})`),
+        ).to.deep.equal([]);
     } finally {
       await Promise.all(doubles.map((double) => double.close()));
       await rm(directory, { recursive: true, force: true });
@@ -272,8 +275,8 @@ describe(`random schedules of faults (SEED=${seed})`, function () {
         // Tag and manifest, and both again for another packing at each candidate; a blob gets at most three walks in a
         // row without a new byte, as many rows as there are places where these sources end, and three waits of 1 s.
         const count = doubles.length;
-        const metadataMs = (2 + 2 * count) * (count * 1_200 + 3 * 1_000);
-        const walkMs = count * 3 * (900 + 700 + 500) + 4_000;
+        const metadataMs = (2 + 2 * count) * (count * 2_000 + 3 * 1_000);
+        const walkMs = count * 3 * (1_500 + 1_000 + 500) + 4_000;
         expect(monotonicMs() - startedAtMs).to.be.below(metadataMs + (count + 1) * 3 * walkMs + 3 * (1_000 + walkMs));
         expect(error.attempts.length).to.be.above(0);
         const times = error.attempts.map(({ atMs }) => atMs);
