@@ -103,9 +103,9 @@ describe('A process whose puller was closed', function () {
         puller: { registries: [first.option, second.option], ...options },
         ...(end === undefined ? {} : { end }),
       });
-      const { socketsLeft } = await child.until(isLine('closed'));
+      const { connections } = await child.until(isLine('closed'));
       const closedAtMs = performance.now();
-      expect(socketsLeft, 'open sockets').to.equal(0);
+      expect(connections, 'open connections').to.equal(0);
       expect((await child.ended()).atMs - closedAtMs, 'milliseconds until it ended').to.be.at.most(exitMs);
       expect(child.lines.filter(isEvent(proof)), `${proof} happened`).to.not.deep.equal([]);
       expect(await strayFiles(join(working.path, 'images')), 'files beside kept partial blobs').to.deep.equal([]);

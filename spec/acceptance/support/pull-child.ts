@@ -27,8 +27,8 @@ export type PullLine =
   | { readonly kind: 'failed'; readonly name: string; readonly explained: string; readonly inspected: string }
   | {
       readonly kind: 'closed';
-      /** Open when the puller had closed, beside those from before there was one. */
-      readonly socketsLeft: number;
+      /** TCP connections that were open when the puller had closed. */
+      readonly connections: number;
       /** The most memory this process ever had, in bytes. */
       readonly peakBytes: number;
       readonly delayedWrites: number;

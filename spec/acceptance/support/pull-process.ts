@@ -14,9 +14,14 @@ function say(line: PullLine): void {
   appendFileSync(1, `${JSON.stringify(line)}\n`);
 }
 
-/** Also those that would not keep the process alive. */
-function openSockets(): number {
-  const links = readdirSync('/proc/self/fd').map((name) => {
+/** Those of this process, also the ones that would not keep it alive. */
+function openConnections(): number {
+  const tcp = ['/proc/self/net/tcp', '/proc/self/net/tcp6'].flatMap((path) =>
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .map((line) => `socket:[${line.trim().split(/\s+/)[9] ?? ''}]`),
+  );
+  const own = readdirSync('/proc/self/fd').map((name) => {
     try {
       return readlinkSync(join('/proc/self/fd', name));
     } catch {
@@ -24,10 +29,9 @@ function openSockets(): number {
       return '';
     }
   });
-  return links.filter((link) => link.startsWith('socket:')).length;
+  return own.filter((link) => tcp.includes(link)).length;
 }
 
-const socketsBefore = openSockets();
 const delayedWrites = order.writesTakeMs === undefined ? null : await slowWritesDown(order.writesTakeMs);
 const engines = new Map<string, OciLayout>();
 function engineOf(directory: string): OciLayout {
@@ -67,7 +71,7 @@ await (closing ?? puller.close());
 await pause(1);
 say({
   kind: 'closed',
-  socketsLeft: openSockets() - socketsBefore,
+  connections: openConnections(),
   peakBytes: Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024,
   delayedWrites: delayedWrites?.count ?? 0,
   inspected: inspect(puller, { depth: null, showHidden: true }),
