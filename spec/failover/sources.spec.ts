@@ -1,0 +1,171 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import type { Candidate } from '../../lib/failover/candidate.js';
+import { Sources, type FailedTry } from '../../lib/failover/sources.js';
+import type { Judgement } from '../../lib/health/verdict.js';
+import { type RegistryPhase, registryPhases } from '../../lib/vocabulary/phase.js';
+import type { Verdict } from '../../lib/vocabulary/reason.js';
+import { openNotebook, type Notebook } from './support/heart-rig.js';
+
+const names = ['A', 'B', 'C'] as const;
+
+function open(): { readonly sources: Sources; readonly notebook: Notebook; readonly candidates: readonly Candidate[] } {
+  const candidates = names.map((registry): Candidate => ({
+    registry,
+    repository: 'team/app',
+    resolves: true,
+    isAuthority: registry === 'A',
+    // Sources only tell candidates apart.
+    client: { registry } as unknown as Candidate['client'],
+  }));
+  const notebook = openNotebook();
+  return {
+    sources: new Sources({ metadata: candidates, layers: candidates }, notebook.observer),
+    notebook,
+    candidates,
+  };
+}
+
+function judgementOf(verdict: Verdict): Judgement {
+  return {
+    verdict,
+    reason: { cause: verdict === 'next' ? 'not-replicated' : 'registry-storage', code: 'stalled', message: verdict },
+    ...(verdict === 'limited' ? { retryAfterMs: 60_000 } : {}),
+  };
+}
+
+function failureOf(candidate: Candidate, phase: RegistryPhase, verdict: Verdict, object = 'sha256:x'): FailedTry {
+  return { candidate, phase, object, judgement: judgementOf(verdict), startedAtMs: 0, bytes: 0 };
+}
+
+const orderIn = (sources: Sources, phase: RegistryPhase): string =>
+  sources
+    .order(phase)
+    .map(({ registry }) => registry)
+    .join('');
+
+describe('Sources', () => {
+  it('never lose a candidate, whatever happens to them', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.tuple(
+            fc.nat(2),
+            fc.constantFrom(...registryPhases),
+            fc.constantFrom<Verdict>('again', 'next', 'ill', 'limited'),
+            fc.constantFrom('fail', 'suspect', 'trust', 'last', 'demote'),
+          ),
+          { maxLength: 20 },
+        ),
+        (steps) => {
+          const { sources, candidates } = open();
+          for (const [index, phase, verdict, what] of steps) {
+            const candidate = candidates[index];
+            if (candidate === undefined) continue;
+            if (what === 'fail') sources.failed(failureOf(candidate, phase, verdict));
+            else if (what === 'suspect') sources.suspect(candidate, phase);
+            else if (what === 'trust') sources.trust(candidate, phase);
+            else if (what === 'last') sources.sendLast(candidate, phase);
+            else sources.demote(candidate.registry, phase);
+            for (const each of registryPhases) {
+              expect(sources.order(each).toSorted((a, b) => (a.registry < b.registry ? -1 : 1))).to.deep.equal(
+                candidates,
+              );
+            }
+          }
+        },
+      ),
+    );
+  });
+
+  it('go last when they failed, the one that failed longest ago first', () => {
+    const { sources, candidates } = open();
+    const [a, b, c] = candidates;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('there are three');
+    sources.failed(failureOf(a, 'layers', 'ill'));
+    expect(orderIn(sources, 'layers')).to.equal('BCA');
+    sources.failed(failureOf(c, 'layers', 'ill'));
+    expect(orderIn(sources, 'layers')).to.equal('BAC');
+    sources.failed(failureOf(a, 'layers', 'ill'));
+    expect(orderIn(sources, 'layers')).to.equal('BCA');
+    expect(orderIn(sources, 'metadata')).to.equal('ABC');
+  });
+
+  it('stay where they are when they lack an object, or ask for time', () => {
+    for (const verdict of ['next', 'limited', 'again'] as const) {
+      const { sources, candidates } = open();
+      const [a] = candidates;
+      if (a === undefined) throw new Error('there is one');
+      sources.failed(failureOf(a, 'layers', verdict));
+      expect(orderIn(sources, 'layers')).to.equal('ABC');
+      expect(sources.limitedUntilMs(a, 'layers') === null).to.equal(verdict !== 'limited');
+    }
+  });
+
+  it('come after the trusted and before the failed while they are suspect', () => {
+    const { sources, candidates } = open();
+    const [a, b] = candidates;
+    if (a === undefined || b === undefined) throw new Error('there are two');
+    sources.failed(failureOf(b, 'metadata', 'ill'));
+    sources.suspect(a, 'metadata');
+    expect(orderIn(sources, 'metadata')).to.equal('CAB');
+    sources.trust(a, 'metadata');
+    expect(orderIn(sources, 'metadata')).to.equal('ACB');
+  });
+
+  it('are ill once per phase, and lack an object once', () => {
+    const { sources, candidates, notebook } = open();
+    const [a] = candidates;
+    if (a === undefined) throw new Error('there is one');
+    for (let times = 0; times < 3; times += 1) {
+      sources.failed(failureOf(a, 'layers', 'ill'));
+      sources.failed(failureOf(a, 'metadata', 'ill'));
+      sources.failed(failureOf(a, 'layers', 'next', 'sha256:one'));
+      sources.failed(failureOf(a, 'layers', 'next', 'sha256:two'));
+    }
+    expect(notebook.of('ill').map(([, phase]) => phase)).to.deep.equal(['layers', 'metadata']);
+    expect(notebook.of('replicaMissing').map(([, , object]) => object)).to.deep.equal(['sha256:one', 'sha256:two']);
+    expect(sources.attempts).to.have.length(12);
+    expect(notebook.of('attemptFailed')).to.have.length(12);
+  });
+
+  it('that were ill are not good, whatever they delivered', () => {
+    const { sources, candidates } = open();
+    const [a, b, c] = candidates;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('there are three');
+    sources.delivered(a, 'layers', 'sha256:x', 10);
+    sources.delivered(b, 'layers', 'sha256:x', 10);
+    sources.failed(failureOf(b, 'layers', 'ill'));
+    expect([a, b, c].map((candidate) => sources.isGood(candidate, 'layers'))).to.deep.equal([true, false, false]);
+    expect(sources.isGood(a, 'metadata')).to.equal(false);
+  });
+
+  it('tell those who share a fetch, and those who share it with them, of each event once', () => {
+    const [one, other, third] = [open(), open(), open()];
+    one.sources.listen('sha256:x', {
+      failed: ({ candidate, ...failure }) =>
+        other.sources.failedElsewhere({ ...failure, registry: candidate.registry }),
+      movedOver: () => {},
+      delivered: ({ registry }, bytes) => other.sources.deliveredElsewhere(registry, 'sha256:x', bytes),
+    });
+    const stop = other.sources.listen('sha256:x', {
+      failed: ({ candidate, ...failure }) =>
+        third.sources.failedElsewhere({ ...failure, registry: candidate.registry }),
+      movedOver: () => {},
+      delivered: ({ registry }, bytes) => third.sources.deliveredElsewhere(registry, 'sha256:x', bytes),
+    });
+    const [a] = one.candidates;
+    if (a === undefined) throw new Error('there is one');
+    one.sources.failed(failureOf(a, 'layers', 'ill'));
+    one.sources.delivered(a, 'layers', 'sha256:x', 7);
+    one.sources.failed(failureOf(a, 'layers', 'ill', 'sha256:another'));
+    expect(third.sources.attempts).to.have.length(1);
+    expect(orderIn(third.sources, 'layers')).to.equal('BCA');
+    expect(third.sources.served).to.deep.equal([{ registry: 'A', objects: 1, bytes: 7 }]);
+    // Health hears of it from the pull that saw it, and from nobody else.
+    expect([one, other, third].map(({ notebook }) => notebook.of('ill').length)).to.deep.equal([1, 0, 0]);
+    stop();
+    one.sources.delivered(a, 'layers', 'sha256:x', 7);
+    expect(third.sources.served[0]?.bytes).to.equal(7);
+  });
+});
