@@ -225,6 +225,19 @@ describe('an answer to a blob request', () => {
     }
   });
 
+  it('that nobody understands is no illness: the next registry is asked', async () => {
+    const rig = await openHeartRig({ registries: [[], []] });
+    const [first] = rig.candidates;
+    if (first === undefined) throw new Error('there is a first');
+    Object.assign(first, {
+      client: { ...first.client, openBlob: () => Promise.reject(new TypeError('a defect of this library')) },
+    });
+    const pull = rig.openPull();
+    await fetchBlob(pull.context, wanted, memorySink());
+    expect(pull.attempts).to.deep.equal(['A host-process/unexpected next']);
+    expect(pull.ill).to.deep.equal([]);
+  });
+
   it('that nobody gives right ends with every attempt, in the order tried', async () => {
     const rig = await openHeartRig({ registries: [[layers.status(500)], [layers.missing()], [layers.status(502)]] });
     const pull = rig.openPull();

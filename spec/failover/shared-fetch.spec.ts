@@ -5,6 +5,7 @@ import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { SharedFetches } from '../../lib/failover/shared-fetch.js';
 import { type Fault, layers, seededImage } from '../../lib/testing/index.js';
 import { closeHeartRigs, type HeartPull, type HeartRig, openHeartRig, untilQuiet } from './support/heart-rig.js';
+import { memorySink } from './support/memory-sink.js';
 import { type MemoryStore, memoryStore } from './support/memory-store.js';
 import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
@@ -214,6 +215,16 @@ describe('a blob that several pulls want', () => {
       await nothingLeft(rig, slow, fast);
     });
 
+    it('as all the others are keeps them together: it is fetched once', async () => {
+      const rig = await open();
+      const fetch = fetches(new SharedFetches());
+      // So slow at the beginning that both lag as far as they may.
+      const stores = [1, 2].map(() => memoryStore({ onWrite: (offset) => pauseOf(offset === 0 ? 1_500 : 1)() }));
+      await Promise.all(stores.map((store) => fetch(rig.openPull(), store)));
+      expect(stores.every(isWhole)).to.equal(true);
+      expect(rig.double('A').bytesSent).to.equal(size);
+    });
+
     it('a little at a time does not hold one that keeps up either', async () => {
       const rig = await open();
       const fetch = fetches(new SharedFetches());
@@ -310,6 +321,88 @@ describe('a blob that several pulls want', () => {
       await nothingLeft(rig, broken, well);
     });
 
+    it('as its own kept bytes are read, is not the failure of one that waits for it', async () => {
+      const rig = await open();
+      const fetch = fetches(new SharedFetches());
+      const sink = memorySink({ kept: right.subarray(0, 1_000_000) });
+      const broken = Object.assign(memoryStore(), {
+        openBlob: async () => ({
+          ...sink,
+          kept: sink.kept,
+          readKept: async function* () {
+            yield right.subarray(0, 500_000);
+            await pauseOf(50)();
+            noSpace();
+          },
+        }),
+      });
+      const well = memoryStore();
+      const failure = failureOf(fetch(rig.openPull(), broken));
+      await fetch(rig.openPull(), well);
+      expect(isHostFaultError(await failure)).to.equal(true);
+      expect(isWhole(well)).to.equal(true);
+      expect(rig.double('A').bytesSent).to.equal(size);
+      await nothingLeft(rig, well);
+    });
+
+    for (const { name, streamBlob } of [
+      {
+        name: 'cannot be read',
+        // oxlint-disable-next-line require-yield
+        streamBlob: async function* () {
+          noSpace();
+        },
+      },
+      {
+        name: 'has become another one',
+        streamBlob: async function* () {
+          yield Buffer.alloc(size);
+        },
+      },
+      {
+        name: 'has become a longer one',
+        streamBlob: async function* () {
+          yield right;
+          yield right;
+        },
+      },
+      {
+        name: 'has become a shorter one',
+        streamBlob: async function* () {
+          yield right.subarray(1);
+        },
+      },
+    ]) {
+      it(`afterwards, so that its blob ${name}, leaves one that came late to the registry`, async () => {
+        const rig = await open();
+        const fetch = fetches(new SharedFetches());
+        const first = Object.assign(memoryStore(), { streamBlob });
+        const late = memoryStore();
+        const early = fetch(rig.openPull(), first);
+        await bytesAt(rig, 2_000_000);
+        const latePull = rig.openPull();
+        await Promise.all([early, fetch(latePull, late)]);
+        expect([isWhole(first), isWhole(late)]).to.deep.equal([true, true]);
+        expect(rig.double('A').bytesSent).to.equal(2 * size);
+        expect(latePull.attempts).to.deep.equal([]);
+        await nothingLeft(rig, first, late);
+      });
+    }
+
+    it('as it copies from another one, fails alone', async () => {
+      const rig = await open();
+      const fetch = fetches(new SharedFetches());
+      const [first, late] = [memoryStore(), memoryStore({ onWrite: noSpace })];
+      const early = fetch(rig.openPull(), first);
+      await bytesAt(rig, 2_000_000);
+      const latePull = rig.openPull();
+      const error = await failureOf(fetch(latePull, late));
+      await early;
+      expect(isHostFaultError(error)).to.equal(true);
+      expect(latePull.attempts).to.deep.equal([]);
+      expect(isWhole(first)).to.equal(true);
+    });
+
     it('once, while what it lagged behind with was written, never gets a blob with a hole', async () => {
       const rig = await open();
       const fetch = fetches(new SharedFetches());
@@ -342,6 +435,25 @@ describe('a blob that several pulls want', () => {
     await shared.fetch(patient.context, { blob, key: 'key', store: stores[1] });
     expect(isPullExhaustedError(await failure)).to.equal(true);
     expect(isWhole(stores[1])).to.equal(true);
+  });
+
+  it('is not given up with the patience of another pull that it came too late to join', async () => {
+    const faults = [
+      layers.truncate({ afterBytes: 3_000_000, times: 1 }),
+      layers.status(429, { retryAfter: 1, after: 1, times: 1 }),
+    ];
+    const rig = await open([layers.drip({ afterBytes: 2_500_000, bytesPerSecond: 1_000_000 }), ...faults]);
+    const shared = new SharedFetches();
+    const stores = [memoryStore(), memoryStore()] as const;
+    const failure = failureOf(
+      shared.fetch({ ...rig.openPull().context, maxRetryAfterMs: 100 }, { blob, key: 'key', store: stores[0] }),
+    );
+    await bytesAt(rig, 2_000_000);
+    const patient = rig.openPull();
+    await shared.fetch(patient.context, { blob, key: 'key', store: stores[1] });
+    expect(isPullExhaustedError(await failure)).to.equal(true);
+    expect(isWhole(stores[1])).to.equal(true);
+    expect(patient.of('waiting')).to.have.length(1);
   });
 
   it('in wrong bytes reaches no store, and starts again for all of them', async () => {
