@@ -20,7 +20,7 @@ import {
   untilQuiet,
 } from '../failover/support/heart-rig.js';
 import { blobOf, configOf, descriptorOf, imageOf, manifestOf } from '../failover/support/test-documents.js';
-import { expectWhole, usePullRig } from '../puller/pull-rig.js';
+import { expectWhole, leftovers, usePullRig } from '../puller/pull-rig.js';
 import { failureOf } from '../support/failure-of.js';
 import { useTemporaryDirectory } from '../support/temporary-directory.js';
 import { until } from '../support/until.js';
@@ -262,5 +262,47 @@ describe('layers that nobody has', () => {
     expect(second.requests.map(({ kind }) => kind)).to.deep.equal(['manifest']);
     const objects = new Map(report.served.map(({ registry, objects: served }) => [registry, served]));
     expect(objects.get(`${first.host}/team`)).to.equal(3);
+  });
+});
+
+describe('one image for several engines of one puller at once', () => {
+  const rig = usePullRig();
+
+  it('is fetched once, also where two of them are the same directory', async () => {
+    const registry = await rig.registry({
+      images: { 'team/app:1': image },
+      bandwidth: { totalBytesPerSecond: 2_000_000 },
+    });
+    const puller = rig.puller({ registries: [`${registry.host}/team`], platform: 'linux/amd64' });
+    const again = ociLayout(rig.engine('one').directory, { id: 'the same directory' });
+    const engines = [rig.engine('one'), again, rig.engine('other')];
+    try {
+      const reports = await Promise.all(
+        engines.map((engine) => puller.pullWithFailover(`${registry.host}/team/app:1`, { engine })),
+      );
+      for (const [index, engine] of engines.entries()) {
+        await expectWhole(engine, reports[index]?.image ?? '', image);
+        // The index's own file stays; no part of a blob does.
+        expect(await leftovers(engine)).to.deep.equal(['index.holder']);
+      }
+    } finally {
+      await again.close();
+    }
+    const fetched = registry.requests.filter(({ kind }) => kind === 'blob').map(({ object }) => object);
+    expect(fetched.toSorted()).to.deep.equal(image.blobs.map(({ digest }) => digest as string).toSorted());
+  });
+
+  it('is fetched by each whose limits differ', async () => {
+    const registry = await rig.registry({ images: { 'team/app:1': image } });
+    const puller = rig.puller({ registries: [`${registry.host}/team`], platform: 'linux/amd64' });
+    await Promise.all(
+      [20_000, 21_000].map((stallMs) =>
+        puller.pullWithFailover(`${registry.host}/team/app:1`, {
+          engine: rig.engine(`stall ${stallMs}`),
+          timeouts: { layers: { stallMs } },
+        }),
+      ),
+    );
+    expect(registry.requests.filter(({ kind }) => kind === 'blob')).to.have.length(2 * image.blobs.length);
   });
 });
