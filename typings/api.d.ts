@@ -226,6 +226,16 @@ export declare interface ContentFaults {
 export declare function createPuller(options: PullerOptions): Puller;
 
 /**
+ * Makes a puller for a host's unit tests: no network, no disk, no time passes. What a host can do wrong with a real
+ * puller it can do wrong with this one: options, references, plans, joining, deadlines, parking, circuits, events and
+ * `close()` are the real ones. Only what registries would do is told by scripts.
+ *
+ * @param options those of the host's own puller, so that its rules hold here too; none are needed
+ * @throws InvalidOptionError
+ */
+export declare function createPullerDouble(options?: PullerOptions): PullerDouble;
+
+/**
  * What a registry, or its token service, is shown.
  *
  * - `username` and `password`: Basic, to the registry or to its token service
@@ -378,6 +388,12 @@ export declare type ExchangeTrouble =
     readonly ms: number;
 } | StatusTrouble;
 
+/** How a pull finds nobody who can serve it. */
+export declare interface ExhaustOptions {
+    /** What the error says of when to try again, in milliseconds. */
+    readonly retryAfterMs?: number;
+}
+
 /**
  * Puts a failure in one sentence that an operator would write: what failed, the evidence, what to do about it.
  * Takes whatever a pull rejected with, a caller's own abort reason and foreign values too. Never throws, and never
@@ -411,6 +427,16 @@ export declare interface Failover {
     readonly reason: Reason;
     /** Bytes of the object that need not be fetched again. */
     readonly bytesKept: number;
+}
+
+/** Work that moves to another registry. */
+export declare interface FailOverOptions extends MishapOptions {
+    /** Default the first registry of the image's replica set. */
+    readonly from?: string;
+    /** Default the second one. */
+    readonly to?: string;
+    /** Bytes that need not be fetched again; default 6,000,000 for layers, always 0 for metadata. */
+    readonly bytesKept?: number;
 }
 
 /**
@@ -789,6 +815,14 @@ export declare type MetadataTrouble = ExchangeTrouble | BodyTrouble | RedirectTr
     readonly bytes?: number;
 };
 
+/** What went wrong where; what is left out is plausible. */
+export declare interface MishapOptions {
+    /** Default `'layers'`. */
+    readonly phase?: RegistryPhase;
+    /** Default `'stalled'`. */
+    readonly because?: RegistryMishap;
+}
+
 /** One image that a layout names. */
 export declare interface NamedImage {
     /** The canonical name, such as `quay.io/aptible/redis:3.0`. */
@@ -1014,6 +1048,15 @@ export declare interface PullBytes {
     readonly local: number;
 }
 
+/** One call of `pullWithFailover` of a double. */
+export declare interface PullCall {
+    /** As given. */
+    readonly image: string;
+    /** As given. */
+    readonly options: PullOptions;
+    readonly outcome: 'running' | 'succeeded' | 'failed' | 'aborted';
+}
+
 /** The whole pull took longer than the host allows (`deadlineMs`, or `timeouts.layers.totalMs`). */
 export declare class PullDeadlineError extends PullFailoverError {
     readonly name = "PullDeadlineError";
@@ -1024,6 +1067,22 @@ export declare class PullDeadlineError extends PullFailoverError {
     readonly attempts: readonly Attempt[];
     constructor(image: string, limit: PullDeadlineError['limit'], timeoutMs: number, attempts: readonly Attempt[]);
 }
+
+/** How a pull ends. */
+export declare type PullEnd = ({
+    readonly kind: 'succeed';
+} & SucceedOptions) | {
+    readonly kind: 'succeed-from-cache';
+} | ({
+    readonly kind: 'exhaust';
+} & ExhaustOptions) | {
+    readonly kind: 'exceed-deadline';
+} | {
+    readonly kind: 'fail';
+    readonly error: PullFailoverError;
+} | {
+    readonly kind: 'never-end';
+};
 
 /** Brings images into engines, whatever the registries do. One puller serves many engines; end it with `close()`. */
 export declare interface Puller extends AsyncDisposable {
@@ -1056,6 +1115,22 @@ export declare interface Puller extends AsyncDisposable {
 export declare class PullerClosedError extends PullFailoverError {
     readonly name = "PullerClosedError";
     constructor(message?: string);
+}
+
+/** A puller that asks nobody, and does what its scripts say. */
+export declare interface PullerDouble extends Puller {
+    /** Every call so far, in order; entries go on changing until they have ended. */
+    readonly calls: readonly PullCall[];
+    /** The images, by canonical name, whose scripts have not all been played; those of `times: Infinity` once. */
+    readonly unplayed: readonly string[];
+    /**
+     * Says what the next pull of this image does. Several scripts of one image are played one after the other; an image
+     * without one, or whose scripts are used up, is pulled without any trouble.
+     *
+     * @param script steps and ready-made scripts of `pulls`
+     * @throws InvalidOptionError when it could not happen in a real pull; InvalidReferenceError
+     */
+    script(image: string, script: PullScript | PullStep, options?: ScriptOptions): void;
 }
 
 /** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
@@ -1174,10 +1249,30 @@ export declare class PullFailoverError extends Error {
     constructor(message: string, details: ErrorDetails);
 }
 
+/** A place in a script at which the pull waits for the test. */
+export declare interface PullHold {
+    readonly kind: 'hold';
+    /** Resolves when a pull has got here. */
+    readonly reached: Promise<void>;
+    /** Lets the pull go on, now or when it gets here. */
+    open(): void;
+}
+
 /** An identical pull into the same engine is under way; this one shares its work. At most once per pull. */
 export declare interface PullJoined extends OfPull<'pull:joined'> {
     readonly joinedPullId: string;
 }
+
+/** What happens in the middle of a pull. */
+export declare type PullMiddle = ({
+    readonly kind: 'registry-fails';
+} & RegistryFailsOptions) | ({
+    readonly kind: 'every-registry-fails';
+} & MishapOptions) | ({
+    readonly kind: 'fail-over';
+} & FailOverOptions) | {
+    readonly kind: 'park';
+} | PullHold;
 
 /** What one pull says beside the image. */
 export declare interface PullOptions extends KindOptions {
@@ -1261,6 +1356,50 @@ export declare interface PullResumed extends OfPull<'pull:resumed'> {
     readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'interval' | 'promoted';
 }
 
+/** The steps and ready-made scripts of `createPullerDouble`. */
+export declare const pulls: PullScripts;
+
+/** What happens in one pull, in order; the last step is its only end. */
+export declare type PullScript = readonly PullStep[];
+
+/** The steps and whole scripts that a puller double plays. */
+export declare interface PullScripts {
+    /** `registry:failed`: one try failed, and the pull goes on. */
+    registryFails(options?: RegistryFailsOptions): PullStep;
+    /** `registry:failed` of each registry of the image's replica set, in order. */
+    everyRegistryFails(options?: MishapOptions): PullStep;
+    /** `registry:failed`, then `pull:failed-over`. */
+    failOver(options?: FailOverOptions): PullStep;
+    /** `pull:parked`, until the test promotes or cancels it or half a minute is over; only with `whenExhausted: { waitMs }`. */
+    park(): PullStep;
+    /** The pull waits until the test opens it. */
+    hold(): PullHold;
+    /** The image is in the engine. */
+    succeed(options?: SucceedOptions): PullStep;
+    /** The engine's own copy is used, as `pullPolicy` or `whenExhausted: 'use-cached'` say. */
+    succeedFromCache(): PullStep;
+    /** `PullExhaustedError` with every try that failed. */
+    exhaust(options?: ExhaustOptions): PullStep;
+    /** `PullDeadlineError` with every try that failed, at once. */
+    exceedDeadline(): PullStep;
+    /** Any other error of this library. */
+    fail(error: PullFailoverError): PullStep;
+    /** Nothing more happens until the caller aborts, its deadline is over or the puller closes. */
+    neverEnd(): PullStep;
+    /** The outage of one registry: it fails, another one takes over, the pull succeeds. */
+    outage(options?: FailOverOptions): PullScript;
+    /** Every registry of the replica set fails, and so does the pull. */
+    exhausted(options?: MishapOptions & ExhaustOptions): PullScript;
+    /** Every registry fails, the pull is parked, and succeeds when it is promoted. */
+    parked(options?: MishapOptions): PullScript;
+    /** Nothing answers until the caller aborts. */
+    aborted(): PullScript;
+    /** A registry fails, and the pull's time is over. */
+    pastDeadline(options?: RegistryFailsOptions): PullScript;
+    /** Every registry fails, and the engine's own copy is used. */
+    cached(options?: MishapOptions): PullScript;
+}
+
 /** The engine's own copy is used instead of a registry's. At most once per pull. */
 export declare interface PullServedFromCache extends OfPull<'pull:served-from-cache'> {
     readonly digest: Digest;
@@ -1271,6 +1410,9 @@ export declare interface PullServedFromCache extends OfPull<'pull:served-from-ca
 
 /** The pull was accepted. Once per pull, before anything else of it. */
 export declare type PullStarted = OfPull<'pull:started'>;
+
+/** One thing that happens in a pull. */
+export declare type PullStep = PullMiddle | PullEnd;
 
 /** The image is in the engine. One of the three ends of a pull; nothing of this pull follows. */
 export declare interface PullSucceeded extends OfPull<'pull:succeeded'> {
@@ -1400,6 +1542,25 @@ export declare interface RegistryFailed extends OfPull<'registry:failed'> {
     readonly bytes: number;
 }
 
+/** A try that failed. */
+export declare interface RegistryFailsOptions extends MishapOptions {
+    /** The registry's prefix; default the first of the image's replica set. */
+    readonly registry?: string;
+}
+
+/**
+ * What a registry did wrong. Reason and verdict follow from it as in a real pull.
+ *
+ * - `stalled`: its bytes stopped coming; for metadata it did not answer
+ * - `refused`, `reset`: the connection was
+ * - `unavailable`: 503
+ * - `limited`: 429, with a Retry-After of a minute
+ * - `missing`: 404
+ * - `denied`: 403
+ * - `wrong-bytes`: they do not have their digest
+ */
+export declare type RegistryMishap = 'stalled' | 'refused' | 'reset' | 'unavailable' | 'limited' | 'missing' | 'denied' | 'wrong-bytes';
+
 /** One place to pull from. */
 export declare interface RegistryOptions {
     /**
@@ -1423,7 +1584,10 @@ export declare interface RegistryOptions {
     readonly contact?: boolean;
     /** Connections to it at a time, 1 to 1024. Default: 16. */
     readonly maxConnections?: number;
-    /** Whether the `urls` of a descriptor are fetched, where this registry lacks the blob. Default: false. */
+    /**
+     * Whether the `urls` of a descriptor are fetched, without credentials, where this registry lacks the blob. What they
+     * send counts as this registry's own: allow it only where you trust who pushes. Default: false.
+     */
     readonly allowForeignUrls?: boolean;
 }
 
@@ -1510,6 +1674,12 @@ export declare type Route = 'relay' | 'load' | 'direct' | 'layout';
 
 /** A scope, which every fault takes. */
 declare type Scope = FaultScope;
+
+/** How often a script is played. */
+export declare interface ScriptOptions {
+    /** Pulls in a row, `Infinity` allowed; default 1. */
+    readonly times?: number;
+}
 
 /**
  * Returns an image whose every byte follows from these options, on every machine. Layers from 2 KiB up are
@@ -1606,6 +1776,18 @@ export declare interface StatusTrouble {
     readonly contentType?: string;
     /** A WWW-Authenticate header. */
     readonly challenge?: string;
+}
+
+/** What the report is to say; everything has a plausible default. */
+export declare interface SucceedOptions {
+    readonly digest?: Digest;
+    readonly manifestDigest?: Digest;
+    readonly imageId?: string;
+    readonly resolution?: Resolution;
+    /** Default: an image of about 20 MB, all of it fetched. */
+    readonly bytes?: Partial<PullBytes>;
+    /** Default: whoever the script lets do the work. The bytes must add up to `bytes.fetched`. */
+    readonly served?: readonly Served[];
 }
 
 /** Not the first registry allowed to resolve, but a later one resolved the tag. At most once per pull. */
