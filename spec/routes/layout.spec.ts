@@ -289,7 +289,7 @@ describe('one image for several engines of one puller at once', () => {
       await again.close();
     }
     const fetched = registry.requests.filter(({ kind }) => kind === 'blob').map(({ object }) => object);
-    expect(fetched.toSorted()).to.deep.equal(image.blobs.map(({ digest }) => digest as string).toSorted());
+    expect(fetched).to.have.members(image.blobs.map(({ digest }) => digest));
   });
 
   it('is fetched by each whose limits differ', async () => {
