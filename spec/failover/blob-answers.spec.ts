@@ -111,14 +111,15 @@ describe('an answer to a blob request', () => {
   });
 
   describe('to a request for the rest', () => {
-    const restFrom = (fault: Fault): readonly (readonly Fault[])[] => [
-      [layers.stall({ afterBytes: mid })],
+    const rests = offsets.filter(({ at }) => at > 0);
+    const restFrom = (fault: Fault, at: number = mid): readonly (readonly Fault[])[] => [
+      [layers.truncate({ afterBytes: at })],
       [fault],
       [],
     ];
 
     it('may be the whole blob: what is here already is passed over', async () => {
-      for (const { at } of offsets.filter((offset) => offset.at > 0)) {
+      for (const { at } of rests) {
         const { rig, pull } = await fetchFrom([[layers.truncate({ afterBytes: at })], [layers.ignoreRange()], []]);
         expect(pull.attempts).to.have.length(1);
         expect(starts(rig, 'B')).to.deep.equal([at]);
@@ -143,31 +144,46 @@ describe('an answer to a blob request', () => {
     });
 
     it('may say nothing of the total', async () => {
-      const { rig, pull } = await fetchFrom(restFrom(layers.unknownTotal()));
-      expect(pull.attempts).to.have.length(1);
-      expect(bytesSent(rig)).to.deep.equal([mid, size - mid, 0]);
+      for (const { at } of rests) {
+        const { rig, pull } = await fetchFrom(restFrom(layers.unknownTotal(), at));
+        expect(pull.attempts).to.have.length(1);
+        expect(starts(rig, 'B')).to.deep.equal([at]);
+        expect(bytesSent(rig)).to.deep.equal([at, size - at, 0]);
+        await closeHeartRigs();
+      }
     });
 
     it('may be shorter than asked: the next request goes on after it', async () => {
-      const { rig, pull } = await fetchFrom(restFrom(layers.shortRange({ maxBytes: 10_000 })));
-      expect(pull.attempts).to.have.length(1);
-      expect(bytesSent(rig)).to.deep.equal([mid, size - mid, 0]);
-      expect(starts(rig, 'B')).to.deep.equal(
-        Array.from({ length: Math.ceil((size - mid) / 10_000) }, (_, index) => mid + index * 10_000),
-      );
+      for (const { at } of rests) {
+        const { rig, pull } = await fetchFrom(restFrom(layers.shortRange({ maxBytes: 10_000 }), at));
+        expect(pull.attempts).to.have.length(1);
+        expect(bytesSent(rig)).to.deep.equal([at, size - at, 0]);
+        expect(starts(rig, 'B')).to.deep.equal(
+          Array.from({ length: Math.ceil((size - at) / 10_000) }, (_, index) => at + index * 10_000),
+        );
+        await closeHeartRigs();
+      }
     });
 
     for (const byBytes of [1, -1, 1_000]) {
       it(`is wrong when it begins ${byBytes} bytes later and says so`, async () => {
-        const { rig, pull } = await fetchFrom(restFrom(layers.wrongRange({ byBytes })));
-        expect(pull.attempts.slice(1)).to.deep.equal(['B content/range-mismatch ill']);
-        expect(bytesSent(rig)[0]).to.equal(mid);
-        expect(bytesSent(rig)[2]).to.equal(size - mid);
+        for (const { at } of rests) {
+          const { rig, pull } = await fetchFrom(restFrom(layers.wrongRange({ byBytes }), at));
+          // Behind the last byte there is no range.
+          const code = at + byBytes >= size ? 'http-416' : 'range-mismatch';
+          expect(pull.attempts.slice(1)).to.deep.equal([`B content/${code} ill`]);
+          expect(starts(rig, 'C')).to.deep.equal([at]);
+          expect(rig.double('C').bytesSent).to.equal(size - at);
+          await closeHeartRigs();
+        }
       });
 
       it(`is wrong when it begins ${byBytes} bytes later and does not say so`, async () => {
-        const { pull } = await fetchFrom(restFrom(layers.wrongRange({ byBytes, header: 'as-asked' })));
-        expect(pull.ill).to.include('B layers').and.not.include('C layers');
+        for (const { at } of rests) {
+          const { pull } = await fetchFrom(restFrom(layers.wrongRange({ byBytes, header: 'as-asked' }), at));
+          expect(pull.ill).to.include('B layers').and.not.include('C layers');
+          await closeHeartRigs();
+        }
       });
     }
 
