@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
+import { fileErrorCode } from '../files/file-error.js';
 
 /**
  * What is known of the process that writes a partial blob.
@@ -65,7 +66,7 @@ function exists(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+    return fileErrorCode(error) !== 'ESRCH';
   }
 }
 

@@ -1,6 +1,7 @@
 /** The `code` of an error that Node threw (`ENOENT`), or null. */
 export function fileErrorCode(error: unknown): string | null {
-  if (!(error instanceof Error) || !('code' in error)) return null;
+  // Not `instanceof Error`: Jest gives each test file an `Error` of its own, and Node throws its own.
+  if (typeof error !== 'object' || error === null || !('code' in error)) return null;
   return typeof error.code === 'string' ? error.code : null;
 }
 

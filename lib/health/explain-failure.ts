@@ -125,8 +125,15 @@ function hostCauseOf(error: unknown): Cause | null {
   return evidence === null ? null : judge({ evidence, phase: 'extract' }, { registry: '', object: '' }).reason.cause;
 }
 
+/** Not `instanceof Error`: an abort's own reason is of Node's realm, also where Jest gives a test file an `Error` of its own. */
+function isErrorLike(value: unknown): value is { readonly name: string; readonly message: string } {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, message } = value as { readonly name?: unknown; readonly message?: unknown };
+  return typeof name === 'string' && typeof message === 'string';
+}
+
 function explainForeign(error: unknown): string {
-  if (!(error instanceof Error)) {
+  if (!isErrorLike(error)) {
     return `the pull was ended with a value that is no error (${shown(error)}): if that is the reason of an abort signal, nothing is wrong with a registry`;
   }
   if (error.name === 'AbortError') {

@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { requireReal } from '../support/real-parts.js';
+import { canInstall } from './can-install.js';
 import { compilerPath, packageDirectory, packPackage } from './packed-package.js';
 import { runCommand, runCommandWell } from './run-command.js';
 
@@ -70,6 +70,11 @@ ${run}`,
 const surroundings = `
 declare const folder: string;
 declare function it(title: string, body: () => Promise<void>): void;
+declare function test(title: string, body: () => Promise<void>): void;
+declare function expect(value: unknown): {
+  toBe(expected: unknown): void;
+  readonly rejects: { toMatchObject(expected: object): Promise<void> };
+};
 declare function provision(puller: import('pull-failover').Puller, image: string): Promise<void>;
 `;
 
@@ -166,8 +171,3 @@ describe('a project that installs the packed package', function () {
     expect(direct.filter((name) => /^(?:@types\/|mocha|chai|tsx|typescript)/.test(name))).to.deep.equal([]);
   });
 });
-
-function canInstall(): boolean {
-  const args = ['view', 'debug', 'version', '--prefer-offline', '--fetch-retries=0', '--fetch-timeout=10000'];
-  return spawnSync('npm', args, { stdio: 'ignore', timeout: 30_000 }).status === 0;
-}
