@@ -965,7 +965,7 @@ export declare interface PhaseEnded extends OfPull<'phase:ended'> {
     readonly durationMs: number;
 }
 
-/** A phase began. Once per phase and pull, again when a parked pull goes on. */
+/** A phase began. Once per phase and pull, again when a parked pull goes on or another packing is looked for. */
 export declare interface PhaseStarted extends OfPull<'phase:started'> {
     readonly phase: Phase;
 }
@@ -1258,7 +1258,10 @@ export declare interface PullHold {
     open(): void;
 }
 
-/** An identical pull into the same engine is under way; this one shares its work. At most once per pull. */
+/**
+ * An identical pull into the same engine is under way; this one shares its work, and tells what happens to it from then
+ * on in its own name. At most once per pull.
+ */
 export declare interface PullJoined extends OfPull<'pull:joined'> {
     readonly joinedPullId: string;
 }
@@ -1296,7 +1299,10 @@ export declare interface PullParked extends OfPull<'pull:parked'> {
     readonly untilMs: number | null;
 }
 
-/** The order of registries was decided. Once per pull that asks registries, again after it was parked. */
+/**
+ * The order of registries was decided. Once per pull that asks registries, again after it was parked; one that joins is
+ * told at once.
+ */
 export declare interface PullPlanned extends OfPull<'pull:planned'> {
     readonly replicaSet: string | null;
     /** In the order the host wants, circuits apart. */
@@ -1315,7 +1321,7 @@ export declare interface PullPlanned extends OfPull<'pull:planned'> {
  */
 export declare type PullPolicy = 'always' | 'if-not-present' | 'never';
 
-/** Bytes arrived. Throttled: at most one each 100 ms and pull. */
+/** Bytes arrived. Throttled: at most one each 100 ms and pull, and a last one when all layers are there. */
 export declare interface PullProgressed extends OfPull<'pull:progressed'> {
     readonly phase: Phase;
     readonly bytes: PullBytes;
@@ -1531,7 +1537,7 @@ export declare interface RegistryDoubleOptions extends FaultServerOptions {
     readonly strict?: boolean;
 }
 
-/** One attempt at one registry failed. Once per entry of the report's `attempts`. */
+/** One attempt at one registry failed. Once per entry of the report's `attempts`; for one that joined, from then on. */
 export declare interface RegistryFailed extends OfPull<'registry:failed'> {
     readonly registry: string;
     readonly phase: Phase;

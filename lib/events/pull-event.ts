@@ -42,7 +42,10 @@ export interface PlannedCandidate {
 
 /** The pull was accepted. Once per pull, before anything else of it. */
 export type PullStarted = OfPull<'pull:started'>;
-/** The order of registries was decided. Once per pull that asks registries, again after it was parked. */
+/**
+ * The order of registries was decided. Once per pull that asks registries, again after it was parked; one that joins is
+ * told at once.
+ */
 export interface PullPlanned extends OfPull<'pull:planned'> {
   readonly replicaSet: string | null;
   /** In the order the host wants, circuits apart. */
@@ -51,11 +54,14 @@ export interface PullPlanned extends OfPull<'pull:planned'> {
   readonly order: Readonly<Record<RegistryPhase, readonly string[]>>;
   readonly route: Route;
 }
-/** An identical pull into the same engine is under way; this one shares its work. At most once per pull. */
+/**
+ * An identical pull into the same engine is under way; this one shares its work, and tells what happens to it from then
+ * on in its own name. At most once per pull.
+ */
 export interface PullJoined extends OfPull<'pull:joined'> {
   readonly joinedPullId: string;
 }
-/** A phase began. Once per phase and pull, again when a parked pull goes on. */
+/** A phase began. Once per phase and pull, again when a parked pull goes on or another packing is looked for. */
 export interface PhaseStarted extends OfPull<'phase:started'> {
   readonly phase: Phase;
 }
@@ -72,13 +78,13 @@ export interface LayerProgress {
   /** Who serves it now, or null when nobody does (it was local, or is queued). */
   readonly registry: string | null;
 }
-/** Bytes arrived. Throttled: at most one each 100 ms and pull. */
+/** Bytes arrived. Throttled: at most one each 100 ms and pull, and a last one when all layers are there. */
 export interface PullProgressed extends OfPull<'pull:progressed'> {
   readonly phase: Phase;
   readonly bytes: PullBytes;
   readonly layers: readonly LayerProgress[];
 }
-/** One attempt at one registry failed. Once per entry of the report's `attempts`. */
+/** One attempt at one registry failed. Once per entry of the report's `attempts`; for one that joined, from then on. */
 export interface RegistryFailed extends OfPull<'registry:failed'> {
   readonly registry: string;
   readonly phase: Phase;
