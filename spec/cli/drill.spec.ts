@@ -101,8 +101,12 @@ describe('pull-failover drill', function () {
     });
 
     it('replays both halves of the outage: layers fail over first, metadata later, and each opens its own circuit', () => {
-      expect(named('pull:failed-over').map(({ from, to }) => `${from} ${to}`)).to.satisfy((moves: readonly string[]) =>
-        moves.every((move) => move === `${prefixOf('quay.io')} ${prefixOf('docker.io')}`),
+      // What docker.io lacks goes back to quay.io, where it is asked last while its circuit is open.
+      const missing = new Set(named('replica:missing').map(({ image }) => image));
+      expect(missing.size).to.equal(2);
+      const moves = named('pull:failed-over').filter(({ image }) => !missing.has(image));
+      expect(new Set(moves.map(({ from, to }) => `${from} ${to}`))).to.deep.equal(
+        new Set([`${prefixOf('quay.io')} ${prefixOf('docker.io')}`]),
       );
       const phases = named('pull:failed-over').map(({ phase }) => phase);
       expect(phases[0]).to.equal('layers');
