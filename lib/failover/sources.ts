@@ -149,6 +149,8 @@ export class Sources {
       atMs: epochMs(),
     };
     this.#attempts.push(attempt);
+    // Before what follows from it: a circuit that opens must find its reason told.
+    this.#observer.attemptFailed(attempt);
     const state = this.#state(candidate);
     switch (judgement.verdict) {
       case 'ill':
@@ -174,7 +176,6 @@ export class Sources {
       case 'stop':
         break;
     }
-    this.#observer.attemptFailed(attempt);
   }
 
   /** Sends a candidate to the end for the rest of this pull without blaming it: `again` was of no use. */
