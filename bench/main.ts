@@ -71,7 +71,7 @@ function positive(name: string, text: string): number {
 
 async function describeSurroundings(rounds: number, capSeconds: number): Promise<Surroundings> {
   return {
-    startSeconds: {
+    start: {
       own: await measureStart('pull-failover', rounds, capSeconds),
       skopeo: await measureStart('skopeo', rounds, capSeconds),
     },

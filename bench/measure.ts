@@ -6,8 +6,8 @@ import { pushImage, seededImage, type TestImage } from '../lib/testing/index.js'
 import { type DockerRegistry, startDockerRegistry } from '../spec/support/docker-registry.js';
 import { type Contender, type Place, versionCommands } from './contender.js';
 import { type LinkProcess, startLinkProcess } from './link.js';
-import type { Result } from './report.js';
-import { runProcess } from './run-process.js';
+import type { Result, Start } from './report.js';
+import { type ProcessRun, runProcess } from './run-process.js';
 import type { Scenario } from './scenario.js';
 import { spreadOf, summarize, type Trial } from './summary.js';
 
@@ -61,15 +61,18 @@ export async function measure(measuring: Measuring): Promise<readonly Result[]> 
   }));
 }
 
-/** What a tool takes to start, in seconds: the median of as many tries as there are rounds. */
-export async function measureStart(tool: Contender['tool'], rounds: number, capSeconds: number): Promise<number> {
-  const seconds: number[] = [];
+/** What a tool takes to start: the medians of as many tries as there are rounds. */
+export async function measureStart(tool: Contender['tool'], rounds: number, capSeconds: number): Promise<Start> {
+  const runs: ProcessRun[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const run = await runProcess(versionCommands[tool], capSeconds);
     if (run.ending !== 'done') throw new Error(`${tool} does not start: ${run.complaint}`);
-    seconds.push(run.seconds);
+    runs.push(run);
   }
-  return spreadOf(seconds).median;
+  return {
+    seconds: spreadOf(runs.map(({ seconds }) => seconds)).median,
+    cpuSeconds: spreadOf(runs.map(({ cpuSeconds }) => cpuSeconds)).median,
+  };
 }
 
 interface Stage extends Readonly<Record<Place, DockerRegistry>> {

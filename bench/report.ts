@@ -17,6 +17,12 @@ export interface Result {
   readonly standings: readonly Standing[];
 }
 
+/** What a command takes before it does anything. */
+export interface Start {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
 /** What the numbers were measured on. */
 export interface Surroundings {
   readonly cores: number;
@@ -30,7 +36,7 @@ export interface Surroundings {
   readonly rounds: number;
   readonly capSeconds: number;
   /** What each tool takes to start and to tell its version: a part of all its times. */
-  readonly startSeconds: { readonly own: number; readonly skopeo: number };
+  readonly start: { readonly own: Start; readonly skopeo: Start };
 }
 
 /** The targets of the design that these scenarios can tell something about. */
@@ -51,15 +57,19 @@ export function reportText(results: readonly Result[], surroundings: Surrounding
 }
 
 function surroundingsText(surroundings: Surroundings): string {
-  const { cores, cpu, memoryBytes, loadBefore, node, skopeo, dockerRegistry, rounds, capSeconds, startSeconds } =
-    surroundings;
+  const { cores, cpu, memoryBytes, loadBefore, node, skopeo, dockerRegistry, rounds, capSeconds, start } = surroundings;
   return [
     `Medians of ${rounds} rounds, with the shortest and the longest in brackets, on ${cores} cores (${cpu}) and`,
     `${Math.round(memoryBytes / 2 ** 30)} GiB of memory, with a load of ${loadBefore.toFixed(1)} before;`,
     `Node ${node}, skopeo ${skopeo}, docker-registry ${dockerRegistry}.`,
-    `Who hung once was stopped after ${capSeconds} s and not run again in that scenario. Of each time, the start of the command`,
-    `takes ${startSeconds.own.toFixed(2)} s (skopeo: ${startSeconds.skopeo.toFixed(2)} s); a process that embeds the library has it behind itself.`,
+    `Who hung once was stopped after ${capSeconds} s and not run again in that scenario.`,
+    `In all numbers is the start of the command, ${startText(start.own)} (skopeo: ${startText(start.skopeo)}), which a`,
+    'process that embeds the library has behind itself.',
   ].join('\n');
+}
+
+function startText({ seconds, cpuSeconds }: Start): string {
+  return `${seconds.toFixed(2)} s and ${cpuSeconds.toFixed(2)} CPU-s`;
 }
 
 function shapedTable(results: readonly Result[], surroundings: Surroundings): string {

@@ -15,7 +15,7 @@ const surroundings: Surroundings = {
   dockerRegistry: '2.8.2',
   rounds: 3,
   capSeconds: 40,
-  startSeconds: { own: 0.25, skopeo: 0.03 },
+  start: { own: { seconds: 0.25, cpuSeconds: 0.31 }, skopeo: { seconds: 0.03, cpuSeconds: 0.02 } },
 };
 
 const done = (seconds: number, sentBytes: Trial['sentBytes']): Trial => ({
@@ -105,7 +105,16 @@ describe('the report of a benchmark', () => {
 
   it('says how often it was measured and on what, and nothing of when or where', () => {
     const text = reportText([resultOf(stall, 80e6, own(done(8, null)), healthy(done(4, null)))], surroundings);
-    for (const fact of ['3 rounds', '2 cores', '20.20.2', '1.9.3', '2.8.2', '40 s', '0.25 s', '0.03 s'])
+    for (const fact of [
+      '3 rounds',
+      '2 cores',
+      '20.20.2',
+      '1.9.3',
+      '2.8.2',
+      '40 s',
+      '0.25 s and 0.31 CPU-s',
+      '0.03 s and 0.02 CPU-s',
+    ])
       expect(text).to.include(fact);
     expect(text).to.not.match(/\/home|\/root|\/tmp|\b20\d\d-\d\d/);
   });
