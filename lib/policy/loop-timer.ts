@@ -15,6 +15,9 @@ const countedGapMs = 150;
  */
 const confirmingPolls = 2;
 
+/** Differences of times are off by their last digits; of a limit that is over but for these nothing is left. */
+const roundingMs = 1e-3;
+
 /** `setTimeout` fires at once for anything longer. */
 export const maxTimeoutMs: number = 2 ** 31 - 1;
 
@@ -95,11 +98,11 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   let restarted = false;
   let ended = false;
 
-  const remainingMs = (): number => startedAtMs + ms - loopMs();
+  const remainingMs = (): number => Math.ceil(startedAtMs + ms - loopMs() - roundingMs);
 
   function arm(): void {
     if (ms === Infinity) return;
-    timeout = setTimeout(fallDue, Math.min(Math.max(Math.ceil(remainingMs()), 1), maxTimeoutMs));
+    timeout = setTimeout(fallDue, Math.min(Math.max(remainingMs(), 1), maxTimeoutMs));
   }
 
   function fallDue(): void {

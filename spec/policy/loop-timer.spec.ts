@@ -168,6 +168,36 @@ describe('a loop timer under time moved by hand', () => {
   });
 });
 
+describe('a loop timer in a process that once was late', () => {
+  before(() => {
+    const watch = startLoopTimer(Infinity, () => {});
+    const lostBeforeMs = lostMs();
+    // Time that was not counted is no whole number of milliseconds.
+    for (const endMs = performance.now() + 250.3; performance.now() < endMs;);
+    watch.cancel();
+    expect(lostMs() - lostBeforeMs).to.be.greaterThan(0);
+  });
+
+  for (const days of [1, 7, 20, 25, 29, 31, 37, 43, 49, 50, 53, 59, 71, 365]) {
+    it(`expires to the millisecond after ${days} days`, async () => {
+      const time = startFakeTime();
+      let expired = false;
+      const timer = startLoopTimer(days * 86_400_000, () => {
+        expired = true;
+      });
+      try {
+        await time.passMs(days * 86_400_000 - 1);
+        expect(expired).to.equal(false);
+        await time.passMs(1);
+        expect(expired).to.equal(true);
+      } finally {
+        timer.cancel();
+        time.restore();
+      }
+    });
+  }
+});
+
 describe('a loop timer that runs since before time was moved by hand', () => {
   it('does not take the steps of that time for a loop that did not turn', async () => {
     const other = startLoopTimer(Infinity, () => {});
