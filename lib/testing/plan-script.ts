@@ -1,7 +1,7 @@
 import type { ComposedParts } from '../puller/compose.js';
 import { makePlan, type PullPlan } from '../puller/plan.js';
 import type { PullJob } from '../puller/pull-job.js';
-import { defaultReplicaSetName } from '../registries/replica-set.js';
+import { defaultReplicaSetName, parseReplicaSets } from '../registries/replica-set.js';
 import type { CheckedStep } from './checked-script.js';
 
 /** The plan that a real pull would have; where no registries are configured, those of the script are the replica set. */
@@ -19,6 +19,9 @@ export function planScript(
     return makePlan({ reference, replicaSets, circuits, first: policy.order });
   }
   const registries = [...new Set(named)];
+  const own = makePlan({ reference, replicaSets: parseReplicaSets({ registries }), circuits, first: policy.order });
+  if (own.replicaSet !== null) return own;
+  // No registry of the script is a beginning of the image's name: nothing tells where the image is at them.
   return {
     replicaSet: defaultReplicaSetName,
     candidates: registries.map((registry) => ({

@@ -117,6 +117,18 @@ describe('createPullerDouble', () => {
       expect(report.failovers.map(({ from, to }) => [from, to])).to.deep.equal([[quay, hub]]);
     });
 
+    it('a plan with the repository that the image has at each registry, when none are configured', async () => {
+      begin({});
+      const mirror = '127.0.0.1:5001/copies/of/quay';
+      puller.script(redis, pulls.outage({ from: quay, to: mirror }));
+      await puller.pullWithFailover(redis);
+      const planned = heard.find((event) => event.type === 'pull:planned');
+      expect(planned?.candidates).to.deep.equal([
+        { registry: quay, repository: redis.replace(/^[^/]+\/|:.*$/g, ''), metadata: 'listed', layers: 'listed' },
+        { registry: mirror, repository: 'copies/of/quay/redis', metadata: 'listed', layers: 'listed' },
+      ]);
+    });
+
     it('a chain of failovers through both phases', async () => {
       begin();
       puller.script(redis, [
