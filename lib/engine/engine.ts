@@ -2,11 +2,13 @@ import type { Descriptor } from '../image/descriptor.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { BlobSink } from './blob-sink.js';
 
-/** Where images go: one OCI image layout on disk. Ends with `close()`. */
+/** Where images go: one OCI image layout on disk, or one Docker or Podman daemon. Ends with `close()`. */
 export interface Engine {
   /** What events and reports call it; two engines of one puller have different ones. */
   readonly id: string;
-  readonly kind: 'oci-layout';
+  readonly kind: 'oci-layout' | 'docker';
+  /** Where it is: a directory, or the address of a daemon, without credentials. Two objects with one address are one place. */
+  readonly address: string;
   /** Ends what is open, keeps what was written, and waits until nothing is under way. Idempotent. */
   close(): Promise<void>;
 }

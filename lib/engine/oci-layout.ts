@@ -42,6 +42,7 @@ export interface OciLayoutOptions {
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
  */
 export interface OciLayout extends Engine, BlobStore, AsyncDisposable {
+  readonly kind: 'oci-layout';
   /** Absolute. */
   readonly directory: string;
   /** The blob's bytes, verified. Null when it is not there, larger than `maxBytes`, or not what its digest says. */
@@ -130,6 +131,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   const layout: OciLayout = {
     id,
     kind: 'oci-layout',
+    address: root,
     directory: root,
     hasBlob: (blob) => blobs.has(blob),
     readBlob: (digest, maxBytes) => blobs.read(digest, maxBytes),

@@ -90,7 +90,7 @@ export function joinKeyOf(job: PullJob): string {
   const { reference, platform, engine, policy, credentialIdentity } = job;
   const { deadlineMs: _, ...shared } = policy;
   return JSON.stringify(
-    [engine.id, engine.directory, reference.canonical, formatPlatform(platform), credentialIdentity, shared],
+    [engine.kind, engine.address, reference.canonical, formatPlatform(platform), credentialIdentity, shared],
     (_key, value: unknown) => (value === Infinity ? 'Infinity' : value),
   );
 }
