@@ -95,7 +95,10 @@ export const engineErrorTable: readonly EngineErrorRow[] = [
     fault: 'missing',
     says: /manifest unknown|manifest for .* not found|name unknown|repository .* not found|: not found$|404 (?:page )?not found|HTTP 404|unknown blob|blob unknown|could not fetch content descriptor/i,
   },
-  { fault: 'tls', says: /x509:|\btls:|HTTP response to HTTPS client|does not look like a TLS handshake|TLS handshake/i },
+  {
+    fault: 'tls',
+    says: /x509:|\btls:|HTTP response to HTTPS client|does not look like a TLS handshake|TLS handshake/i,
+  },
   {
     fault: 'network',
     says: /connection refused|no such host|server misbehaving|name resolution|i\/o timeout|Client\.Timeout|context deadline exceeded|timeout awaiting|\bEOF\b|connection reset|broken pipe|no route to host|network is unreachable|proxyconnect/i,
