@@ -5,7 +5,7 @@ import type { Digest } from '../vocabulary/digest.js';
 export interface EngineImage {
   /** The engine's own identifier: the config's digest on a classic store, the manifest's or index's on a containerd store. */
   readonly id: string;
-  /** `name:tag`, as the engine spells them: Docker Hub's without a host. */
+  /** `name:tag`, as the engine spells them: Docker Hub's without a host; `name@digest` too, where it was pulled by digest. */
   readonly tags: readonly string[];
   /** `name@digest`. */
   readonly digests: readonly string[];

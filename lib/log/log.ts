@@ -2,7 +2,7 @@ import createDebug from 'debug';
 import { redactText } from '../vocabulary/redact.js';
 
 /** What a line is about. */
-export type LogArea = 'pull' | 'registry' | 'auth' | 'layers' | 'health' | 'layout' | 'state' | 'events';
+export type LogArea = 'pull' | 'registry' | 'auth' | 'layers' | 'health' | 'engine' | 'layout' | 'state' | 'events';
 
 /**
  * Every namespace this library writes to, `pull-failover:<area>`, and what it says there. The `debug` package prints
@@ -14,6 +14,7 @@ export const logAreas: Readonly<Record<LogArea, string>> = {
   auth: 'challenges, tokens and where credentials came from; never what they are',
   layers: 'blobs: where each comes from, where it goes on after a failure, how much was kept',
   health: 'causes, verdicts and circuits',
+  engine: 'what a daemon is, and what it says that is not understood',
   layout: 'what is written to and found in an OCI image layout',
   state: 'what is remembered in stateDir',
   events: 'listeners that threw or rejected',
