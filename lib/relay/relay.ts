@@ -35,6 +35,8 @@ export interface RelayActivity {
   readonly delivered: ReadonlySet<Digest>;
   /** Blobs it was given wrong bytes of, whose answer was completed so that the daemon itself refuses them. */
   readonly spoiled: ReadonlySet<Digest>;
+  /** Documents and blobs beside the image itself (attestations) that it asked for and nobody has. */
+  readonly missing: ReadonlySet<Digest>;
   /** On the clock of `loopMs`: when it last asked for something or took bytes. */
   readonly lastAtMs: number;
 }

@@ -1,0 +1,225 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { BlobSink } from '../engine/blob-sink.js';
+import type { BlobStore } from '../engine/engine.js';
+import { EngineError } from '../errors/engine-error.js';
+import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
+import type { Descriptor } from '../image/descriptor.js';
+import { digestAlgorithm, digestOf } from '../image/digest.js';
+import { deriveAbort, withDeadline } from '../policy/deadline.js';
+import type { Digest } from '../vocabulary/digest.js';
+import { contentRange, readRange, unsatisfiedRange, type ByteSpan } from './byte-range.js';
+import { DaemonSink } from './daemon-sink.js';
+import type { FingerprintKey } from './fingerprint.js';
+import { OpenAnswer, type AnswerHead } from './open-answer.js';
+import { blobUnknown, refuse } from './refusal.js';
+import type { LiveImage } from './served-image.js';
+import type { ServedImages } from './served-images.js';
+
+/** A blob that was asked for. */
+export interface BlobQuestion {
+  readonly method: 'GET' | 'HEAD';
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly range: string | undefined;
+}
+
+/**
+ * How long a daemon that was given wrong bytes may leave the rest unread before it is hung up on: whoever stops a pull
+ * waits for it.
+ */
+const fillStallMs = 10_000;
+
+/** Answers GET and HEAD for a blob of an image being served. Resolves when the answer has ended, however it did. */
+export async function answerBlob(
+  images: ServedImages,
+  key: FingerprintKey,
+  question: BlobQuestion,
+  response: ServerResponse,
+): Promise<void> {
+  const { method, repository, digest } = question;
+  const [first] = images.holdersOf(repository, digest);
+  const blob = first?.blob(digest)?.descriptor;
+  if (first === undefined || blob === undefined) {
+    refuse(response, blobUnknown);
+    return;
+  }
+  const { size } = blob;
+  const range = method === 'HEAD' ? null : readRange(question.range, size);
+  if (range === 'unsatisfiable') {
+    refuse(response, {
+      status: 416,
+      code: 'SIZE_INVALID',
+      message: `the blob has ${size} bytes`,
+      headers: { 'Content-Range': unsatisfiedRange(size) },
+    });
+    return;
+  }
+  const head = headOf(blob, range);
+  if (method === 'HEAD') {
+    for (const live of [first, ...images.inRepository(repository)]) live.touch();
+    response.writeHead(head.status, head.headers);
+    response.end();
+    return;
+  }
+  await new BlobAnswer({ images, key, repository, blob, span: range ?? { from: 0, to: size } }, head, response).run();
+}
+
+function headOf({ digest, size }: Descriptor, range: ByteSpan | null): AnswerHead {
+  const headers: OutgoingHttpHeaders = {
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': range === null ? size : range.to - range.from,
+    'Docker-Content-Digest': digest,
+    'Accept-Ranges': 'bytes',
+  };
+  if (range === null) return { status: 200, headers };
+  return { status: 206, headers: { ...headers, 'Content-Range': contentRange(range, size) } };
+}
+
+/** What is answered. */
+interface AnsweredBlob {
+  readonly images: ServedImages;
+  readonly key: FingerprintKey;
+  readonly repository: string;
+  readonly blob: Descriptor;
+  readonly span: ByteSpan;
+}
+
+/** What one image could do for an answer. */
+type Carried =
+  /** The daemon has all it asked for. */
+  | 'whole'
+  /** The daemon has gone. */
+  | 'gone'
+  /** The image's pull has ended, or cannot have the blob. */
+  | 'left';
+
+/** One blob on its way to the daemon, on behalf of whichever pulls want it. */
+class BlobAnswer {
+  readonly #question: AnsweredBlob;
+  readonly #answer: OpenAnswer;
+  readonly #sink: DaemonSink;
+  /** Those whose activity it is: any of them may have made the daemon ask. */
+  readonly #concerned = new Set<LiveImage>();
+
+  constructor(question: AnsweredBlob, head: AnswerHead, response: ServerResponse) {
+    this.#question = question;
+    this.#answer = new OpenAnswer(response, head, () => {
+      for (const live of this.#concerned) live.touch();
+    });
+    this.#sink = new DaemonSink(this.#answer, question.span, question.key, () => {
+      for (const live of this.#concerned) live.spoiled(question.blob.digest);
+    });
+  }
+
+  async run(): Promise<void> {
+    const { repository, images, blob } = this.#question;
+    const leave = images
+      .inRepository(repository)
+      .filter((live) => live.blob(blob.digest) !== null)
+      .map((live) => this.#concern(live));
+    try {
+      await this.#bring(leave);
+    } finally {
+      for (const done of leave) done();
+    }
+  }
+
+  /** Lets one pull after another go on with the answer, until it is whole or nobody is left who could. */
+  async #bring(leave: (() => void)[]): Promise<void> {
+    const tried = new Set<LiveImage>();
+    for (let live = this.#next(tried); live !== null;) {
+      tried.add(live);
+      if (!this.#concerned.has(live)) leave.push(this.#concern(live));
+      const release = live.hold();
+      try {
+        const carried = await this.#carry(live);
+        live = carried === 'left' ? this.#next(tried) : null;
+        if (live === null) await this.#finish(carried);
+      } finally {
+        release();
+      }
+    }
+  }
+
+  #concern(live: LiveImage): () => void {
+    this.#concerned.add(live);
+    return live.enter();
+  }
+
+  #next(tried: ReadonlySet<LiveImage>): LiveImage | null {
+    const { images, repository, blob } = this.#question;
+    const holders = images.holdersOf(repository, blob.digest);
+    return holders.find((live) => !tried.has(live) && live.blob(blob.digest)?.descriptor.size === blob.size) ?? null;
+  }
+
+  async #carry(live: LiveImage): Promise<Carried> {
+    const { digest } = this.#question.blob;
+    const blob = live.blob(digest)?.descriptor ?? this.#question.blob;
+    using work = deriveAbort(live.over, this.#answer.gone);
+    try {
+      // What an earlier pull has given of it stays given: it is compared with what comes now.
+      await this.#sink.restart();
+      const content = contentOf(live.image.context.image, blob);
+      if (content === null) {
+        const { context, shared, shareKey } = live.image;
+        await shared.fetch({ ...context, signal: work.signal }, { blob, key: shareKey, store: storeOf(this.#sink) });
+      } else {
+        await this.#sink.write(content);
+        await this.#sink.commit();
+      }
+      return 'whole';
+    } catch (error) {
+      if (this.#answer.gone.aborted) return 'gone';
+      if (!live.over.aborted) live.lacks(digest, error);
+      return 'left';
+    }
+  }
+
+  async #finish(carried: Carried): Promise<void> {
+    const { blob, span } = this.#question;
+    switch (carried) {
+      case 'whole':
+        // Of a part before the end, the daemon has to ask for the rest.
+        if (this.#sink.given === 'spoiled' || span.to < blob.size) return;
+        for (const live of this.#concerned) live.delivered(blob.digest);
+        return;
+      case 'gone':
+        return;
+      case 'left':
+        if (this.#sink.given !== 'unsuspected') await this.#fill();
+        else if (this.#answer.isBegun) this.#answer.destroy();
+        else refuse(this.#answer.giveBack(), blobUnknown);
+    }
+  }
+
+  /** The daemon has bytes that may be wrong, and must not keep them. */
+  async #fill(): Promise<void> {
+    const expired = (): Error => new Error('the daemon has stopped reading');
+    try {
+      await withDeadline({ ms: fillStallMs, expired }, () => this.#sink.fill());
+    } catch {
+      this.#answer.destroy();
+    }
+  }
+}
+
+/** What needs no registry: embedded in the manifest, or nothing at all. Null when it has to be fetched. */
+function contentOf(image: string, blob: Descriptor): Uint8Array | null {
+  if (blob.data !== undefined) return blob.data;
+  if (blob.size > 0) return null;
+  const empty = new Uint8Array(0);
+  if (digestOf(empty, digestAlgorithm(blob.digest)) === blob.digest) return empty;
+  throw new UnsupportedImageError(image, 'malformed', `${image}: ${blob.digest} cannot have 0 bytes`);
+}
+
+/** A daemon takes a blob once and gives nothing back. */
+function storeOf(sink: BlobSink): BlobStore {
+  return {
+    hasBlob: async () => false,
+    openBlob: async () => sink,
+    // oxlint-disable-next-line require-yield
+    streamBlob: async function* (digest) {
+      throw new EngineError('relay', `${digest} was given to a daemon, which gives nothing back`);
+    },
+  };
+}
