@@ -1,0 +1,76 @@
+import type { DockerDaemon } from '../engine/docker-daemon.js';
+import type { EngineImage } from '../engine/engine-image.js';
+import type { EngineTraits } from '../engine/engine-traits.js';
+import type { ImageTree, TreeDocument } from '../failover/image-tree.js';
+import { digestAlgorithm } from '../image/digest.js';
+import { formatPlatform, type Platform } from '../image/platform.js';
+import type { Digest } from '../vocabulary/digest.js';
+import { isImageOfTree } from './image-names.js';
+import { countLayersThere, readDiffIds } from './load-layers.js';
+
+/** What there is to load, and where. */
+export interface LoadSubject {
+  readonly daemon: DockerDaemon;
+  readonly traits: EngineTraits;
+  readonly tree: ImageTree;
+  readonly platform: Platform;
+  /** Reads the image's config, when it is needed; the same bytes each time. */
+  readonly readConfig: () => Promise<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+/** What an archive is made of. */
+export interface ArchivePlan {
+  /** What the archive names as the image, where it keeps the digest that the image was published with. */
+  readonly root: TreeDocument;
+  /** Layers that the engine has already, by the digests of their blobs. */
+  readonly omitted: ReadonlySet<Digest>;
+}
+
+/**
+ * The image, when the engine has all of it under whatever name; null when it has not.
+ *
+ * A containerd store gives an index its digest although most of it is missing, and tells of an image that was never
+ * unpacked: only one that it lists, for this platform and of these layers, is whole.
+ */
+export async function findWholeImage(subject: LoadSubject): Promise<EngineImage | null> {
+  const { daemon, traits, tree, platform, signal } = subject;
+  if (traits.store !== 'containerd') {
+    // These stores compute identifiers themselves, with sha256 alone.
+    return digestAlgorithm(tree.config.digest) === 'sha256' ? daemon.inspect(tree.config.digest, signal) : null;
+  }
+  const listed = (await daemon.list(signal)).find((image) => isImageOfTree(image, tree, traits.store));
+  const image = listed === undefined ? null : await daemon.inspect(listed.id, signal);
+  if (image === null || formatPlatform(image.platform) !== formatPlatform(platform)) return null;
+  const diffIds = readDiffIds(await subject.readConfig());
+  return diffIds !== null && diffIds.join() === image.diffIds.join() ? image : null;
+}
+
+/**
+ * Decides what is sent. On the classic store a layer that some image has is known to be there. Podman knows layers by
+ * the digests of their blobs, which it does not tell: what it does not find, it says, and then all is sent. A containerd
+ * store would take an archive that lacks a layer, and have an image that can be run but neither pushed nor saved.
+ */
+export async function planArchive(subject: LoadSubject): Promise<ArchivePlan> {
+  const { daemon, traits, tree, platform, signal } = subject;
+  if (traits.store === 'containerd') return { root: tree.root, omitted: new Set() };
+  const diffIds = readDiffIds(await subject.readConfig()) ?? [];
+  const isPlain = diffIds.length === tree.layers.length;
+  const there = isPlain ? await countLayersThere(daemon, diffIds, signal) : 0;
+  const needed = new Set(tree.layers.slice(there).map(({ digest }) => digest));
+  const known = tree.layers.slice(0, there).map(({ digest }) => digest);
+  return {
+    // From an index Podman takes the manifest of its own platform, whatever was asked for.
+    root: isOwnPlatform(platform, traits) ? tree.root : tree.manifest,
+    omitted: new Set(known.filter((digest) => !needed.has(digest))),
+  };
+}
+
+/** What is sent when an engine misses something of the first archive. */
+export function fullArchive(tree: ImageTree): ArchivePlan {
+  return { root: tree.manifest, omitted: new Set() };
+}
+
+function isOwnPlatform({ os, architecture }: Platform, traits: EngineTraits): boolean {
+  return traits.platform === `${os}/${architecture}`;
+}

@@ -1,0 +1,144 @@
+import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
+import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
+import type { Descriptor } from '../image/descriptor.js';
+import { createLog } from '../log/log.js';
+import type { Digest } from '../vocabulary/digest.js';
+import { readBlob } from './blob-spool.js';
+import { canonicalTagOf, textOfTag } from './image-names.js';
+import { createLoadPace, type LoadPace } from './load-pace.js';
+import { findWholeImage, fullArchive, type LoadSubject, planArchive } from './load-plan.js';
+import type { Delivered, Delivery, RouteRun } from './route.js';
+import { type ArchiveLoad, sendArchive } from './send-archive.js';
+
+const log = createLog('layers');
+
+/** A daemon that was restarted answers again within seconds; one that takes longer is an operator's matter. */
+const daemonBackMs = 30_000;
+
+/** A config is read into memory, for the layers it names; the largest known have some hundred kilobytes. */
+const maxConfigBytes = 8 * 1024 * 1024;
+
+/** What engines say that miss a blob which was left out of an archive. */
+const missesBlob = /(?:docker-import-\d+\/[0-9a-f]+\.tar|blobs\/sha(?:256|512)\/[0-9a-f]+): no such file or directory/;
+
+/** All loads into one engine share its cap. */
+const paces: WeakMap<DockerEngine, LoadPace> = new WeakMap();
+
+/**
+ * Brings an image into an engine as an archive that is made while it is sent: every blob through the heart, on disk
+ * until it is verified, three of them at most. Layers that the engine is known to have are left out, and nothing is
+ * sent where it has the whole image. Nothing gets the image's name before the engine has all of it.
+ *
+ * May be started where another route gave up, with the same delivery.
+ */
+export function startLoadRoute(engine: DockerEngine, delivery: Delivery): RouteRun {
+  let bringing: Promise<Delivered> | null = null;
+  return {
+    layers: async () => {
+      let onHandedOver = (): void => {};
+      const handedOver = new Promise<void>((resolve) => {
+        onHandedOver = resolve;
+      });
+      bringing = bring(engine, delivery, onHandedOver);
+      // Asked about in `extract`, when it fails after the bytes were handed over.
+      bringing.catch(() => {});
+      await Promise.race([handedOver, bringing]);
+    },
+    extract: async () => {
+      if (bringing === null) throw new Error('the layers come first');
+      return bringing;
+    },
+  };
+}
+
+async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () => void): Promise<Delivered> {
+  const { image, signal } = delivery.context;
+  const told = new Set<Digest>();
+  const deliver = (): Promise<Delivered> =>
+    bringOnce(engine, delivery, {
+      onHandedOver,
+      // After a restart blobs are sent again.
+      onBlob: (blob) => {
+        if (told.has(blob.digest)) return;
+        told.add(blob.digest);
+        delivery.onBlob(blob);
+      },
+    });
+  try {
+    return await evenIfRestarted(engine, delivery, deliver);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof EngineFailure ? hostErrorOf(error, engine.id, image) : error;
+  }
+}
+
+/** A daemon that goes away in the middle, and comes back, gets the image once more from its beginning. */
+async function evenIfRestarted<T>(engine: DockerEngine, { context }: Delivery, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof EngineFailure) || !error.isLost) throw error;
+    log(context.pullId, 'the engine went away', { engine: engine.id });
+    try {
+      await dockerParts(engine).daemon.whenBack(daemonBackMs, context.signal);
+    } catch {
+      throw error;
+    }
+    return work();
+  }
+}
+
+async function bringOnce(
+  engine: DockerEngine,
+  delivery: Delivery,
+  on: Pick<ArchiveLoad, 'onBlob' | 'onHandedOver'>,
+): Promise<Delivered> {
+  const { daemon, maxLoadBytesPerSecond } = dockerParts(engine);
+  const { context, tree, platform } = delivery;
+  const { signal, pullId } = context;
+  const target = canonicalTagOf(delivery.reference);
+  let config: Promise<Uint8Array> | null = null;
+  const subject: LoadSubject = {
+    daemon,
+    traits: await daemon.traits({ signal }),
+    tree,
+    platform,
+    readConfig: () => (config ??= readConfig(delivery)),
+    signal,
+  };
+  const delivered = (imageId: string): Delivered => ({ imageId, reference: textOfTag(target), route: 'load' });
+
+  const whole = await findWholeImage(subject);
+  if (whole !== null) {
+    log(pullId, 'the engine has all of this image', { engine: engine.id });
+    for (const blob of [tree.config, ...tree.layers]) on.onBlob(blob);
+    on.onHandedOver();
+    const named = await daemon.inspect(textOfTag(target), signal);
+    if (named?.id !== whole.id) await daemon.tag(whole.id, target, signal);
+    return delivered(whole.id);
+  }
+
+  const pace = paces.get(engine) ?? createLoadPace(maxLoadBytesPerSecond);
+  paces.set(engine, pace);
+  const load = { ...on, engineId: engine.id, subject, delivery, pace, target };
+  try {
+    return delivered(await sendArchive({ ...load, plan: await planArchive(subject) }));
+  } catch (error) {
+    if (!(error instanceof EngineFailure) || !missesBlob.test(error.text)) throw error;
+    // An image was removed meanwhile; or Podman has the layers, but by the digests of other blobs.
+    log(pullId, 'the engine lacks what was left out, so all is sent', { engine: engine.id });
+    return delivered(await sendArchive({ ...load, plan: fullArchive(tree) }));
+  }
+}
+
+async function readConfig({ context, tree, shared, shareKey }: Delivery): Promise<Uint8Array> {
+  const { config } = tree;
+  if (config.size > maxConfigBytes) throw tooLarge(context.image, config);
+  return readBlob(context.image, config, (store) => shared.fetch(context, { blob: config, key: shareKey, store }));
+}
+
+function tooLarge(image: string, { digest, size }: Descriptor): UnsupportedImageError {
+  const message = `${image}: its config ${digest} has ${size} bytes, more than ${maxConfigBytes}`;
+  return new UnsupportedImageError(image, 'too-large', message);
+}
