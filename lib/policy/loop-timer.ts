@@ -23,6 +23,7 @@ export const maxTimeoutMs: number = 2 ** 31 - 1;
 
 let foldedLossMs = 0;
 let lastTurnMs = 0;
+let lastReadMs = -Infinity;
 let ticker: NodeJS.Timeout | null = null;
 let liveTimers = 0;
 
@@ -64,7 +65,11 @@ function leave(): void {
  */
 export function loopMs(): number {
   const nowMs = monotonicMs();
-  return nowMs - foldedLossMs - openLossMs(nowMs);
+  const countedMs = nowMs - foldedLossMs - openLossMs(nowMs);
+  if (isTimeMovedByHand()) return countedMs;
+  // Folding a loss changes the last digits of the sum, which must not look like a clock that goes back.
+  lastReadMs = Math.max(lastReadMs, countedMs);
+  return lastReadMs;
 }
 
 /** Milliseconds that `loopMs` did not count since this process started: the difference over an exchange is its lateness. */
