@@ -1,0 +1,62 @@
+import { Readable } from 'node:stream';
+import type { ProgressLine } from './progress-line.js';
+
+/**
+ * What a caller of dockerode reads: JSON lines, each a chunk of its own, for many a caller parses chunks. It holds a
+ * bounded number of lines for a reader who is slow or never comes: the pull does not wait for it, as with Docker.
+ */
+export class PullStream extends Readable {
+  /** What nobody has asked for yet, in order; where there is a key, only the last line of it. */
+  readonly #waiting = new Map<string | symbol, string>();
+  readonly #onDestroyed: () => void;
+  #isWanted = false;
+  #hasEnded = false;
+
+  /** @param onDestroyed called once, also after an orderly end */
+  constructor(onDestroyed: () => void) {
+    super();
+    this.#onDestroyed = onDestroyed;
+  }
+
+  /** @param key a later line of the same key takes the place of one that nobody has read */
+  tell(line: ProgressLine, key?: string): void {
+    if (this.#hasEnded || this.destroyed) return;
+    this.#waiting.set(key ?? Symbol('line'), `${JSON.stringify(line)}\r\n`);
+    this.#pass();
+  }
+
+  /** The stream ends as soon as what was written has been read. */
+  finish(): void {
+    this.#hasEnded = true;
+    this.#pass();
+  }
+
+  override _read(): void {
+    this.#isWanted = true;
+    this.#pass();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#waiting.clear();
+    this.#onDestroyed();
+    done(error);
+  }
+
+  #pass(): void {
+    while (this.#isWanted) {
+      const [next] = this.#waiting;
+      if (next === undefined) {
+        if (this.#hasEnded) {
+          this.#isWanted = false;
+          this.push(null);
+        }
+        return;
+      }
+      const [key, text] = next;
+      this.#waiting.delete(key);
+      this.#isWanted = false;
+      // A reader may ask for more while it is given this.
+      if (this.push(text)) this.#isWanted = true;
+    }
+  }
+}
