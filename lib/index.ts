@@ -1,5 +1,6 @@
 export { configure, events, pullWithFailover } from './puller/default-puller.js';
 export { createPuller } from './puller/create-puller.js';
+export { withPullFailover, type PullFailoverOptions } from './drop-in/with-pull-failover.js';
 export type { CloseOptions, Puller } from './puller/puller.js';
 export type { HedgeOptions, PullerOptions, PullOptions, TransferOptions } from './puller/options.js';
 export type { KindOptions, PolicyOptions, PullPolicy, WhenExhausted } from './puller/pull-policy.js';
