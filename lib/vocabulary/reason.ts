@@ -71,6 +71,8 @@ export type ReasonCode =
   | 'platform-missing'
   | 'image-unsupported'
   | 'engine-failed'
+  | 'engine-wedged'
+  | 'engine-poisoned'
   | 'deadline'
   | 'aborted'
   | 'unexpected';
