@@ -27,9 +27,9 @@ export function addressOf({ modem }: DockerLike): string {
 
 function networkAddress(host: string, port: unknown, protocol: unknown): string {
   const scheme = protocol === 'ssh' || host.startsWith('ssh://') ? 'ssh' : 'tcp';
-  const [url] = [host, `${scheme}://${host}`].filter((text) => text.includes('://') && URL.canParse(text));
+  const text = host.includes('://') ? host : `${scheme}://${host}`;
   // Never as it was given: what cannot be parsed may hold a password anywhere.
-  const { hostname, port: ownPort } = url === undefined ? { hostname: 'unknown', port: '' } : new URL(url);
+  const { hostname, port: ownPort } = URL.canParse(text) ? new URL(text) : { hostname: 'unknown', port: '' };
   const shownPort = typeof port === 'number' || (typeof port === 'string' && port !== '') ? String(port) : ownPort;
   return `${scheme}://${hostname}${/^\d+$/.test(shownPort) ? `:${shownPort}` : ''}`;
 }

@@ -165,9 +165,17 @@ function sshHost(option: string, text: string, env: NodeJS.ProcessEnv): DockerHo
     protocol: 'ssh',
     host: url.hostname,
     port,
-    username: url.username === '' ? undefined : decodeURIComponent(url.username),
+    username: url.username === '' ? undefined : decoded(option, url.username),
     sshOptions: { agent: env['SSH_AUTH_SOCK'] },
   });
+}
+
+function decoded(option: string, user: string): string {
+  try {
+    return decodeURIComponent(user);
+  } catch {
+    throw new InvalidOptionError(option, 'has a user that is not well-formed');
+  }
 }
 
 /** @throws InvalidOptionError which does not repeat the address: it may hold a password */
