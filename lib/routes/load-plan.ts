@@ -5,6 +5,7 @@ import type { ImageTree, TreeDocument } from '../failover/image-tree.js';
 import { digestAlgorithm } from '../image/digest.js';
 import { formatPlatform, type Platform } from '../image/platform.js';
 import type { Digest } from '../vocabulary/digest.js';
+import { findGiven } from './given-blobs.js';
 import { isImageOfTree } from './image-names.js';
 import { countLayersThere, readDiffIds } from './load-layers.js';
 
@@ -49,11 +50,15 @@ export async function findWholeImage(subject: LoadSubject): Promise<EngineImage 
 /**
  * Decides what is sent. On the classic store a layer that some image has is known to be there. Podman knows layers by
  * the digests of their blobs, which it does not tell: what it does not find, it says, and then all is sent. A containerd
- * store would take an archive that lacks a layer, and have an image that can be run but neither pushed nor saved.
+ * store would take an archive that lacks a layer, and have an image that can be run but neither pushed nor saved; there
+ * only what this process itself brought is left out.
  */
 export async function planArchive(subject: LoadSubject): Promise<ArchivePlan> {
   const { daemon, traits, tree, platform, signal } = subject;
-  if (traits.store === 'containerd') return { root: tree.root, omitted: new Set() };
+  if (traits.store === 'containerd') {
+    const omitted = await findGiven(daemon, new Set(tree.layers.map(({ digest }) => digest)), signal);
+    return { root: tree.root, omitted };
+  }
   const diffIds = readDiffIds(await subject.readConfig()) ?? [];
   const isPlain = diffIds.length === tree.layers.length;
   const there = isPlain ? await countLayersThere(daemon, diffIds, signal) : 0;
@@ -66,9 +71,10 @@ export async function planArchive(subject: LoadSubject): Promise<ArchivePlan> {
   };
 }
 
-/** What is sent when an engine misses something of the first archive. */
-export function fullArchive(tree: ImageTree): ArchivePlan {
-  return { root: tree.manifest, omitted: new Set() };
+/** What is sent when an engine does not take the first archive: all that there is, or null when that was all. */
+export function fullArchive({ tree, traits }: LoadSubject, first: ArchivePlan): ArchivePlan | null {
+  const root = traits.store === 'podman' ? tree.manifest : first.root;
+  return first.omitted.size === 0 && root === first.root ? null : { root, omitted: new Set() };
 }
 
 function isOwnPlatform({ os, architecture }: Platform, traits: EngineTraits): boolean {

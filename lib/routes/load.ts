@@ -1,4 +1,5 @@
 import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import type { EngineFault } from '../engine/engine-error-table.js';
 import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
 import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import type { Descriptor } from '../image/descriptor.js';
@@ -6,8 +7,10 @@ import { createLog } from '../log/log.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { readBlob } from './blob-spool.js';
 import { canonicalTagOf, textOfTag } from './image-names.js';
+import { rememberGiven } from './given-blobs.js';
+import { readDiffIds } from './load-layers.js';
 import { createLoadPace, type LoadPace } from './load-pace.js';
-import { findWholeImage, fullArchive, type LoadSubject, planArchive } from './load-plan.js';
+import { type ArchivePlan, findWholeImage, fullArchive, type LoadSubject, planArchive } from './load-plan.js';
 import type { Delivered, Delivery, RouteRun } from './route.js';
 import { type ArchiveLoad, sendArchive } from './send-archive.js';
 
@@ -19,15 +22,15 @@ const daemonBackMs = 30_000;
 /** A config is read into memory, for the layers it names; the largest known have some hundred kilobytes. */
 const maxConfigBytes = 8 * 1024 * 1024;
 
-/** What engines say that miss a blob which was left out of an archive. */
-const missesBlob = /(?:docker-import-\d+\/[0-9a-f]+\.tar|blobs\/sha(?:256|512)\/[0-9a-f]+): no such file or directory/;
+/** Failures that have nothing to do with what an archive lacks. */
+const ownFaults: ReadonlySet<EngineFault> = new Set(['disk', 'daemon', 'unreachable', 'caller']);
 
 /** All loads into one engine share its cap. */
 const paces: WeakMap<DockerEngine, LoadPace> = new WeakMap();
 
 /**
  * Brings an image into an engine as an archive that is made while it is sent: every blob through the heart, on disk
- * until it is verified, three of them at most. Layers that the engine is known to have are left out, and nothing is
+ * until it is verified, three of them at most. What the engine is known to have is left out, and nothing is
  * sent where it has the whole image. Nothing gets the image's name before the engine has all of it.
  *
  * May be started where another route gave up, with the same delivery.
@@ -116,19 +119,30 @@ async function bringOnce(
     on.onHandedOver();
     const named = await daemon.inspect(textOfTag(target), signal);
     if (named?.id !== whole.id) await daemon.tag(whole.id, target, signal);
+    rememberGiven(daemon, whole.id, tree, whole.diffIds);
     return delivered(whole.id);
   }
 
   const pace = paces.get(engine) ?? createLoadPace(maxLoadBytesPerSecond);
   paces.set(engine, pace);
   const load = { ...on, engineId: engine.id, subject, delivery, pace, target };
+  const imageId = await sendPartThenAll(load, await planArchive(subject));
+  rememberGiven(daemon, imageId, tree, readDiffIds(await subject.readConfig()) ?? []);
+  return delivered(imageId);
+}
+
+/** An engine that refuses an archive from which something was left out gets all of it: an image may be gone by now. */
+async function sendPartThenAll(load: Omit<ArchiveLoad, 'plan'>, plan: ArchivePlan): Promise<string> {
   try {
-    return delivered(await sendArchive({ ...load, plan: await planArchive(subject) }));
+    return await sendArchive({ ...load, plan });
   } catch (error) {
-    if (!(error instanceof EngineFailure) || !missesBlob.test(error.text)) throw error;
-    // An image was removed meanwhile; or Podman has the layers, but by the digests of other blobs.
-    log(pullId, 'the engine lacks what was left out, so all is sent', { engine: engine.id });
-    return delivered(await sendArchive({ ...load, plan: fullArchive(tree) }));
+    const rest = fullArchive(load.subject, plan);
+    if (rest === null || !(error instanceof EngineFailure) || ownFaults.has(error.fault)) throw error;
+    log(load.delivery.context.pullId, 'the engine did not take what was left of the archive, so all is sent', {
+      engine: load.engineId,
+      said: error.text,
+    });
+    return sendArchive({ ...load, plan: rest });
   }
 }
 

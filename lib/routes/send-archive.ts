@@ -3,11 +3,10 @@ import { EngineFailure } from '../engine/engine-failure.js';
 import type { BlobStore } from '../engine/engine.js';
 import { ociArchive } from '../engine/oci-archive.js';
 import type { EngineProgress } from '../engine/progress-stream.js';
-import { HostFaultError } from '../errors/host-fault-error.js';
-import { judge } from '../health/verdict.js';
 import type { Descriptor } from '../image/descriptor.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { BlobFeed } from './blob-feed.js';
+import { extractLate } from './extract-late.js';
 import { HandOver } from './hand-over.js';
 import { type ImageTag, moveName, textOfTag } from './image-names.js';
 import { loadName, takeBack } from './load-names.js';
@@ -124,9 +123,4 @@ async function follow(said: AsyncIterable<EngineProgress>, handOver: HandOver): 
     if (line !== last) handOver.progressed();
     last = line;
   }
-}
-
-function extractLate(image: string, stallMs: number): HostFaultError {
-  const evidence = { kind: 'limit', limit: 'extract.stallMs', value: stallMs, bytes: 0 } as const;
-  return new HostFaultError(judge({ evidence, phase: 'extract' }, { registry: '', object: image }).reason);
 }
