@@ -110,8 +110,12 @@ const contentRows: readonly EngineErrorRow[] = [
   },
 ];
 
-/** What a registry answered. */
+/** Not the word alone: an image may be called `token`. */
+const tokenRequest = /failed to authorize|(?:bearer|auth) token\b/i;
+
+/** What a registry, or a proxy before it, answered. */
 const answerRows: readonly EngineErrorRow[] = [
+  { fault: 'network', says: /: Proxy Authentication Required$/, registry: { kind: 'proxy', status: 407 } },
   {
     fault: 'rate-limit',
     says: /\btoomanyrequests\b|too many requests|rate limit|\brate exceeded|\bretry-after: \S+, allowed: /i,
@@ -143,9 +147,9 @@ const answerRows: readonly EngineErrorRow[] = [
   { fault: 'registry-noise', says: /(?:^|: )denied: </i, repeats: true, registry: answer(403) },
   { fault: 'registry-noise', says: /(?:^|: )unknown: </i, repeats: true, registry: answer(400) },
 
-  { fault: 'server', says: answerOf(String.raw`5\d\d`), and: /\btoken\b/i, registry: fromTokens },
+  { fault: 'server', says: answerOf(String.raw`5\d\d`), and: tokenRequest, registry: fromTokens },
   { fault: 'server', says: answerOf(String.raw`5\d\d`), registry: answered() },
-  { fault: 'denied', says: answerOf('40[13]'), and: /\btoken\b/i, registry: fromTokens },
+  { fault: 'denied', says: answerOf('40[13]'), and: tokenRequest, registry: fromTokens },
   { fault: 'denied', says: answerOf('40[13]'), registry: answered() },
   { fault: 'missing', says: answerOf('4(?:04|10)'), registry: answered() },
   { fault: 'server', says: answerOf(String.raw`4\d\d`), registry: answered() },
@@ -163,7 +167,7 @@ const answerRows: readonly EngineErrorRow[] = [
   },
   {
     fault: 'denied',
-    says: /incorrect username or password|invalid username\/password|unauthorized(?=: |\s*$)|authentication required|no basic auth credentials/i,
+    says: /incorrect username or password|invalid username\/password|(?:^|: |\n)unauthorized(?=: |\s*$)|authentication required|no basic auth credentials/i,
     repeats: true,
     registry: answer(401, 'UNAUTHORIZED'),
   },
@@ -189,7 +193,6 @@ const answerRows: readonly EngineErrorRow[] = [
 
 /** What lies between an engine and a registry. */
 const wayRows: readonly EngineErrorRow[] = [
-  { fault: 'network', says: /Proxy Authentication Required/i, registry: { kind: 'proxy', status: 407 } },
   { fault: 'network', says: /\bproxyconnect\b/i, registry: { kind: 'proxy' } },
   {
     fault: 'tls',

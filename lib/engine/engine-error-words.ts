@@ -44,7 +44,7 @@ export interface EngineWords {
  */
 export function splitWords(text: string): EngineWords {
   // Newer engines put the name of a class without a meaning before it all.
-  const all = text.slice(0, maxLookedAt).replace(/^unknown: (?=failed to )/, '');
+  const all = text.slice(0, maxLookedAt).replace(/^unknown: (?=failed to (?:resolve reference|copy)\b)/, '');
   const found = beforePeersWords.exec(all);
   return { own: found === null ? all : all.slice(0, found.index + found[0].length), all };
 }
