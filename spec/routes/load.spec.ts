@@ -43,9 +43,7 @@ for (const kind of Object.values(engineKinds)) {
     async function bring(image: TestImage, request: LoadRequest = {}): Promise<{ rig: HeartRig; load: StartedLoad }> {
       const rig = await openHeartRig({ image, registries: [[]] });
       const load = await startLoad(engine, rig.openPull(), request);
-      const { name = usualReference } = { name: request.reference };
-      const { reference } = await load.whole();
-      expect(reference.startsWith(name.split(/[:@]/)[0] ?? ''), reference).to.equal(true);
+      expect((await load.whole()).route).to.equal('load');
       return { rig, load };
     }
 
@@ -157,7 +155,7 @@ for (const kind of Object.values(engineKinds)) {
       await bring(base, { reference: 'registry.example/team/base:1' });
       const { rig, load } = await bring(image);
       const missing = image.layers.slice(3).map(({ digest }) => digest);
-      expect(asked(rig).toSorted()).to.deep.equal([image.config.digest, ...missing].toSorted());
+      expect(new Set(asked(rig))).to.deep.equal(new Set([image.config.digest, ...missing]));
       expect(load.told.toSorted()).to.deep.equal(image.blobs.map(({ digest }) => digest).toSorted());
       await createContainerFrom(real.docker, usualReference);
     });
