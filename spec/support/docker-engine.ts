@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { canIsolate, startPrivateDaemon } from './private-daemon.js';
 import { realEngine, type RealEngine } from './real-engine.js';
-import { isInstalled, requireReal } from './real-parts.js';
+import { isInstalled, leaveOut, requireReal } from './real-parts.js';
 
 export type { RealEngine } from './real-engine.js';
 
@@ -23,8 +23,9 @@ export function canRunDockerd(): boolean {
 export function requireNextRelease(): void {
   before('needs the next release', function () {
     if (hasNextRelease()) return;
-    process.stderr.write(
-      '      left out: set PULL_FAILOVER_NEXT_RELEASE to what `debootstrap --variant=minbase --include=docker.io trixie FOLDER` made\n',
+    leaveOut(
+      "Debian's next release",
+      'debootstrap --variant=minbase --include=docker.io trixie FOLDER, and PULL_FAILOVER_NEXT_RELEASE=FOLDER',
     );
     this.skip();
   });

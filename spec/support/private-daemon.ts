@@ -51,7 +51,7 @@ const startLimitMs = 40_000;
 
 /** Whether this process may have namespaces and mounts of its own. */
 export function canIsolate(): boolean {
-  return spawnSync('unshare', ['--mount', '--pid', '--fork', 'true'], { stdio: 'ignore' }).status === 0;
+  return spawnSync('bash', ['-c', 'unshare --mount --pid --fork true'], { stdio: 'ignore' }).status === 0;
 }
 
 /** Starts a daemon in namespaces of its own. */

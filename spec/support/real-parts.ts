@@ -19,7 +19,7 @@ export function requireReal(name: string, how: string, isThere: () => boolean = 
 const leftOut: Map<string, string> = new Map();
 
 /** Remembers what could not run, and says so once everything else has: a skipped suite scrolls out of sight. */
-function leaveOut(name: string, how: string): void {
+export function leaveOut(name: string, how: string): void {
   if (leftOut.size === 0) {
     process.once('exit', () => {
       const lines = [...leftOut].map(([part, get]) => `  ${part} (${get})`);
