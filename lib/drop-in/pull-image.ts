@@ -7,6 +7,7 @@ import type { Puller } from '../puller/puller.js';
 import { redactText } from '../vocabulary/redact.js';
 import { credentialsFor } from './auth-config.js';
 import { abortError, asDockerFailure } from './docker-failure.js';
+import { nameByDigest } from './digest-name.js';
 import type { ImageCall } from './image-call.js';
 import { PullLines } from './pull-lines.js';
 import type { PullListeners } from './pull-listeners.js';
@@ -45,33 +46,36 @@ export function pullImage(
       },
     });
     const credentials = credentialsFor(reference, authConfig);
-    puller
-      .pullWithFailover(reference.canonical, {
+    const { signal } = ending;
+    const work = async (): Promise<void> => {
+      const report = await puller.pullWithFailover(reference.canonical, {
         engine,
-        signal: ending.signal,
+        signal,
         ...(platform === '' ? {} : { platform }),
         ...(credentials === null ? {} : { credentials }),
-      })
-      .then(
-        (report) => {
-          lines.succeed(report);
+      });
+      const warning =
+        reference.digest === null
+          ? null
+          : await nameByDigest({ puller, engine, reference, report, credentials, signal });
+      lines.succeed(report, warning);
+      stream.finish();
+      resolve(stream);
+    };
+    work()
+      .catch((error: unknown) => {
+        const failure = abortSignal?.aborted === true ? abortError(abortSignal.reason) : asDockerFailure(error);
+        if (!lines.hasBegun) {
+          reject(failure);
+          return;
+        }
+        if (isPullFailoverError(failure)) {
+          lines.fail(failure.message);
           stream.finish();
-          resolve(stream);
-        },
-        (error: unknown) => {
-          const failure = abortSignal?.aborted === true ? abortError(abortSignal.reason) : asDockerFailure(error);
-          if (!lines.hasBegun) {
-            reject(failure);
-            return;
-          }
-          if (isPullFailoverError(failure)) {
-            lines.fail(failure.message);
-            stream.finish();
-          } else {
-            stream.destroy(asError(failure));
-          }
-        },
-      )
+        } else {
+          stream.destroy(asError(failure));
+        }
+      })
       .finally(() => {
         stopListening();
         ending[Symbol.dispose]();

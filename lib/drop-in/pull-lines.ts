@@ -60,7 +60,8 @@ export class PullLines {
     }
   }
 
-  succeed(report: PullReport): void {
+  /** @param warning what the caller has to know, as a daemon says it: after the status */
+  succeed(report: PullReport, warning: string | null): void {
     this.#begin();
     const isNew = [...this.#layers.values()].some((state) => state !== 'exists');
     for (const [digest, state] of this.#layers) {
@@ -69,6 +70,7 @@ export class PullLines {
     this.#tell({ status: `Digest: ${report.digest}` });
     const what = isNew ? 'Downloaded newer image for' : 'Image is up to date for';
     this.#tell({ status: `Status: ${what} ${familiarName(this.#reference)}` });
+    if (warning !== null) this.#tell({ status: `WARNING: ${warning}` });
   }
 
   /** The last line, as a daemon writes it. */

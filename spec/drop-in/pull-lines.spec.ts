@@ -60,7 +60,7 @@ describe('a pull in the words of a Docker daemon', () => {
       progressed(layer(a, 2_000, null), layer(b, 2_000)),
       { type: 'phase:started', phase: 'extract' },
     );
-    pull.succeed(report);
+    pull.succeed(report, null);
     expect(lines).to.deep.equal([
       { status: 'Pulling from library/redis', id: '7' },
       { status: 'Already exists', progressDetail: {}, id: shortOf(a) },
@@ -82,7 +82,7 @@ describe('a pull in the words of a Docker daemon', () => {
   it('says that the image is up to date when nothing had to be brought', () => {
     const { pull, lines, hear } = listen('quay.io/team/app:1');
     hear({ type: 'phase:started', phase: 'layers' }, progressed(layer(a, 2_000, null), layer(b, 2_000, null)));
-    pull.succeed(report);
+    pull.succeed(report, null);
     expect(lines.at(-1)).to.deep.equal({ status: 'Status: Image is up to date for quay.io/team/app:1' });
     expect(lines.filter(({ status }) => status === 'Pull complete')).to.deep.equal([]);
   });
@@ -90,7 +90,7 @@ describe('a pull in the words of a Docker daemon', () => {
   it('begins also when it is served from the cache, or over before anything was told', () => {
     const { pull, lines, hear } = listen('redis');
     hear({ type: 'pull:served-from-cache', digest: a, why: 'exhausted', reason: stalled, ageMs: null });
-    pull.succeed(report);
+    pull.succeed(report, null);
     expect(lines.map(({ status }) => status)).to.deep.equal([
       'Pulling from library/redis',
       'Using the image that is here (exhausted)',
@@ -101,7 +101,7 @@ describe('a pull in the words of a Docker daemon', () => {
 
   it('calls an image by its digest when it was asked for by it', () => {
     const { pull, lines } = listen(`quay.io/team/app@${b}`);
-    pull.succeed(report);
+    pull.succeed(report, null);
     expect(lines[0]).to.deep.equal({ status: 'Pulling from team/app', id: `quay.io/team/app@${b}` });
     expect(lines.at(-1)?.status).to.equal(`Status: Image is up to date for quay.io/team/app@${b}`);
   });
@@ -134,6 +134,15 @@ describe('a pull in the words of a Docker daemon', () => {
     }
     expect(keys.slice(before)).to.have.length(150).and.not.include(undefined);
     expect(new Set(keys.slice(before)).size).to.equal(2);
+  });
+
+  it('warns after the status, as a daemon does', () => {
+    const { pull, lines } = listen('redis:7');
+    pull.succeed(report, 'not this name');
+    expect(lines.slice(-2)).to.deep.equal([
+      { status: 'Status: Image is up to date for redis:7' },
+      { status: 'WARNING: not this name' },
+    ]);
   });
 
   it('ends with the failure, where older and newer clients look for it', () => {
