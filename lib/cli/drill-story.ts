@@ -3,7 +3,7 @@ import type { DrillOutcome } from '../drill/judge.js';
 import { drillSpeedUp } from '../drill/stage.js';
 import type { PullEvent } from '../events/pull-event.js';
 import { showBytes, showCount, showMs } from './amounts.js';
-import { bad, dim, good, type Line, strong } from './line.js';
+import { bad, dim, good, type Line, strong, warning } from './line.js';
 import type { Screen } from './screen.js';
 import { tableLines } from './table.js';
 import { describeEvent, type Names, plainNames } from './timeline.js';
@@ -12,6 +12,8 @@ import { describeEvent, type Names, plainNames } from './timeline.js';
 const clockWidth = 9;
 const elapsedWidth = 7;
 const clocksWidth: number = clockWidth + elapsedWidth + 2;
+/** `docker.io  ` */
+const nameWidth = 11;
 /** `op-871  ` */
 const operationWidth = 8;
 
@@ -32,6 +34,19 @@ export class DrillStory {
         break;
       case 'drill:act-started':
         this.#beginAct(event);
+        break;
+      case 'drill:engine-found':
+        this.#introduceEngine(`is ${event.engine}: ${event.server} is started there and asked`);
+        break;
+      case 'drill:engine-missing':
+        this.#introduceEngine('is not there: no database is started');
+        break;
+      case 'drill:database-answered':
+        this.#tellAt(event.atMs, event.operation, [
+          good('✓'),
+          ` ${event.server} runs in a container, and answers a PING with ${event.answer}`,
+          dim(` after ${showMs(event.elapsedMs)}`),
+        ]);
         break;
       default:
         this.#showBar(event);
@@ -74,8 +89,12 @@ export class DrillStory {
     this.#print([]);
     for (const [index, { name, prefix }] of standIns.entries()) {
       const role = index === 0 ? 'asked first' : 'its replica';
-      this.#print([`  ${name.padEnd(11)}`, dim(`is ${prefix} here, ${role}`)]);
+      this.#print([`  ${name.padEnd(nameWidth)}`, dim(`is ${prefix} here, ${role}`)]);
     }
+  }
+
+  #introduceEngine(what: string): void {
+    this.#print([`  ${'docker'.padEnd(nameWidth)}`, dim(what)], nameWidth + 2);
     this.#print(
       [dim(`  Limits are 1/${drillSpeedUp} of the defaults; bytes go over real sockets, into layouts on disk.`)],
       2,
@@ -90,10 +109,12 @@ export class DrillStory {
   #tellOf(event: PullEvent): void {
     const line = describeEvent(event, this.#names);
     if (line === null || event.type === 'replica:missing' || event.type === 'tag:resolved-by-replica') return;
-    const id = 'operation' in event ? (event.operation?.id ?? '') : '';
-    const who = id.padEnd(operationWidth);
+    this.#tellAt(event.atMs, 'operation' in event ? (event.operation?.id ?? '') : '', line);
+  }
+
+  #tellAt(atMs: number, id: string, line: Line): void {
     this.#print(
-      [' '.repeat(clockWidth), dim(this.#elapsed(event.atMs)), '  ', who, ...line],
+      [' '.repeat(clockWidth), dim(this.#elapsed(atMs)), '  ', id.padEnd(operationWidth), ...line],
       clocksWidth + operationWidth,
     );
   }
@@ -126,12 +147,13 @@ export class DrillStory {
     }
   }
 
-  #printVerdict({ ok, problems, images, operations, durationMs }: DrillOutcome): void {
+  #printVerdict({ ok, problems, images, operations, notRun, durationMs }: DrillOutcome): void {
     const objects = images.reduce((sum, image) => sum + image.objects, 0);
     const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
     this.#print([
       `Read back from disk: ${showCount(images.length, 'image')}, ${showCount(objects, 'object')}, ${showBytes(bytes)}, each compared with its digest.`,
     ]);
+    if (notRun !== null) this.#print([warning('! '), `Not run: ${notRun}`], 2);
     if (ok) {
       this.#print([
         good('✓ '),

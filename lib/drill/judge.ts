@@ -2,6 +2,7 @@ import { monotonicMs } from '../clock/time.js';
 import type { PullEvent } from '../events/pull-event.js';
 import type { CircuitHealth } from '../health/circuit.js';
 import { sleep } from '../policy/deadline.js';
+import type { AnsweredDatabase } from './drill-event.js';
 import { namespace } from './images.js';
 import { measure } from './measure.js';
 import { compareWith2017, type NumberRow } from './numbers.js';
@@ -21,6 +22,10 @@ export interface DrillOutcome {
   readonly transfers: readonly Transfer[];
   readonly images: readonly VerifiedImage[];
   readonly operations: readonly ProvisioningRecord[];
+  /** What was started and has answered; without an engine none. */
+  readonly databases: readonly AnsweredDatabase[];
+  /** What could not be run, and how to get it; null when everything ran. */
+  readonly notRun: string | null;
   readonly durationMs: number;
 }
 
@@ -31,6 +36,7 @@ export interface JudgeOptions {
   readonly records: readonly ProvisioningRecord[];
   /** Everything the puller told, in order. */
   readonly events: readonly PullEvent[];
+  readonly databases: readonly AnsweredDatabase[];
   readonly startedAtMs: number;
   readonly signal: AbortSignal;
 }
@@ -49,6 +55,7 @@ export async function judge({
   play,
   records,
   events,
+  databases,
   startedAtMs,
   signal,
 }: JudgeOptions): Promise<DrillOutcome> {
@@ -64,6 +71,7 @@ export async function judge({
     ...unprovisioned.map(({ order, state, failure }) => `${order.id} on ${order.host}: ${failure ?? `still ${state}`}`),
     ...images.flatMap((image) => image.problems),
     ...(await leftOpen(stage)),
+    ...(await leftInEngine(stage)),
     // A pull that failed keeps what it has for the next one, and its registries stay suspected: rightly so.
     ...(unprovisioned.length > 0
       ? []
@@ -74,6 +82,8 @@ export async function judge({
     healMs: openCircuits.length === 0 ? healMs(events, play) : null,
     imagesRight: images.filter((image) => image.problems.length === 0).length,
     imagesRead: images.length,
+    databasesAsked: 'missing' in stage.databaseHost ? 0 : 1,
+    databasesAnswered: databases.length,
   });
   return {
     ok: problems.length === 0,
@@ -82,6 +92,8 @@ export async function judge({
     transfers,
     images,
     operations: records,
+    databases,
+    notRun: 'missing' in stage.databaseHost ? stage.databaseHost.missing : stage.databaseHost.server.remark,
     durationMs: Math.round(monotonicMs() - startedAtMs),
   };
 }
@@ -94,7 +106,9 @@ async function verifyImages(
   const held = { ...stage.images.replicated, ...stage.images.neverReplicated };
   const wanted = new Map(
     records.flatMap(({ order: { host }, report }) =>
-      report === null ? [] : [[`${host} ${report.image}`, { host, name: report.image }]],
+      report === null || stage.engineOf(host).kind !== 'oci-layout'
+        ? []
+        : [[`${host} ${report.image}`, { host, name: report.image }]],
     ),
   );
   const verified: VerifiedImage[] = [];
@@ -103,7 +117,7 @@ async function verifyImages(
     const image = name.slice(stage.nameOf('').length);
     const expected = held[`${namespace}/${image}`];
     if (expected === undefined) throw new Error(`${image} is not in the script`);
-    verified.push(await verifyImage(stage.engineOf(host).directory, { host, name, image, expected }));
+    verified.push(await verifyImage(stage.layoutOf(host).directory, { host, name, image, expected }));
   }
   return verified;
 }
@@ -119,8 +133,13 @@ async function leftOpen({ standIns }: Stage): Promise<readonly string[]> {
   return problems;
 }
 
-async function leftOver({ engines }: Stage): Promise<readonly string[]> {
-  const paths = await Promise.all(engines.map(({ directory }) => findPartialBlobs(directory)));
+/** What was started is ended, and what was pulled removed: the engine is somebody's own. */
+async function leftInEngine({ databaseHost }: Stage): Promise<readonly string[]> {
+  return 'missing' in databaseHost ? [] : databaseHost.remove();
+}
+
+async function leftOver({ layouts }: Stage): Promise<readonly string[]> {
+  const paths = await Promise.all(layouts.map(({ directory }) => findPartialBlobs(directory)));
   return paths.flat().map((path) => `${path} was left behind`);
 }
 

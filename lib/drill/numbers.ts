@@ -16,6 +16,9 @@ export interface DrillMeasurements extends Measurements {
   /** Images read back from disk that are whole and right, and all of them. */
   readonly imagesRight: number;
   readonly imagesRead: number;
+  /** Databases that were to be started in an engine, and those that have answered. */
+  readonly databasesAsked: number;
+  readonly databasesAnswered: number;
 }
 
 /** Sets what was measured beside what the outage of 2017 cost. */
@@ -46,6 +49,14 @@ export function compareWith2017(measured: DrillMeasurements): readonly NumberRow
       inDrill: measured.healMs === null ? 'not yet' : `${seconds(measured.healMs)}, by itself`,
     },
     { what: 'images whole and right', in2017: null, inDrill: `${measured.imagesRight} of ${measured.imagesRead}` },
+    {
+      what: 'databases that answer a PING',
+      in2017: null,
+      inDrill:
+        measured.databasesAsked === 0
+          ? 'no engine here'
+          : `${measured.databasesAnswered} of ${measured.databasesAsked}`,
+    },
   ];
 }
 

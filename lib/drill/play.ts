@@ -1,8 +1,11 @@
 import { epochMs, monotonicMs } from '../clock/time.js';
 import { sleep } from '../policy/deadline.js';
+import type { DatabaseHost } from './database-host.js';
 import type { DrillEvent } from './drill-event.js';
+import { namespace } from './images.js';
 import type { ProvisioningOrder, ProvisioningWorker } from './provisioning-worker.js';
-import { type Act, ordinaryOrder, recovery, script } from './script.js';
+import { type Act, databaseOrder, ordinaryOrder, recovery, scriptWith } from './script.js';
+import { serverPlatform } from './server-image.js';
 import type { Stage } from './stage.js';
 
 /** What a play needs. */
@@ -62,7 +65,10 @@ export async function play({ stage, worker, onEvent, signal }: PlayOptions): Pro
     atMs: epochMs(),
     standIns: stage.standIns.map(({ name, prefix }) => ({ name, prefix })),
   });
-  for (const act of script) {
+  const { databaseHost } = stage;
+  if ('missing' in databaseHost) onEvent({ type: 'drill:engine-missing', atMs: epochMs(), why: databaseHost.missing });
+  else onEvent({ type: 'drill:engine-found', atMs: epochMs(), ...describe(databaseHost) });
+  for (const act of scriptWith('missing' in databaseHost ? null : orderFor(databaseHost))) {
     await begin(act);
     for (const step of act.steps) await provision(step);
     if (hasFailed()) return { wellAgainAtMs: null };
@@ -72,4 +78,12 @@ export async function play({ stage, worker, onEvent, signal }: PlayOptions): Pro
   await recover();
   if (!hasFailed()) await worker.whenDone();
   return { wellAgainAtMs };
+}
+
+function orderFor({ imageName, name }: DatabaseHost): ProvisioningOrder {
+  return { ...databaseOrder(imageName.slice(`${namespace}/`.length), name), platform: serverPlatform };
+}
+
+function describe({ description, server }: DatabaseHost) {
+  return { engine: description, server: server.name, remark: server.remark };
 }

@@ -1,6 +1,6 @@
-import type { OciLayout } from '../engine/oci-layout.js';
 import { explainFailure } from '../health/explain-failure.js';
 import { abortable } from '../policy/deadline.js';
+import type { PullEngine } from '../puller/pull-engine.js';
 import type { Puller } from '../puller/puller.js';
 import type { PullReport } from '../vocabulary/report.js';
 
@@ -11,6 +11,8 @@ export interface ProvisioningOrder {
   readonly image: string;
   /** The host that it is to run on. */
   readonly host: string;
+  /** `os/architecture`; default the puller's. */
+  readonly platform?: string;
 }
 
 /** Where an operation is. `parked` is no failure: it goes on by itself. */
@@ -29,7 +31,9 @@ export interface ProvisioningRecord {
 /** What the worker is made with. */
 export interface ProvisioningWorkerOptions {
   readonly puller: Pick<Puller, 'pullWithFailover' | 'events'>;
-  readonly engineOf: (host: string) => OciLayout;
+  readonly engineOf: (host: string) => PullEngine;
+  /** Starts what was pulled; the operation is provisioned once it resolves. Default: nothing is to be started. */
+  readonly start?: (order: ProvisioningOrder, report: PullReport) => Promise<void>;
   /** Ends every operation. */
   readonly signal: AbortSignal;
   /** Pulls at a time on one host, parked ones apart; default 2. */
@@ -96,14 +100,17 @@ export class ProvisioningWorker {
   }
 
   async #provision(entry: Entry): Promise<void> {
-    const { id, kind, image, host } = entry.order;
+    const { id, kind, image, host, platform } = entry.order;
     this.#move(id, 'pulling');
     try {
-      entry.report = await this.#options.puller.pullWithFailover(image, {
+      const report = await this.#options.puller.pullWithFailover(image, {
         operation: { kind, id },
         engine: this.#options.engineOf(host),
         signal: this.#options.signal,
+        ...(platform === undefined ? {} : { platform }),
       });
+      await this.#options.start?.(entry.order, report);
+      entry.report = report;
       this.#move(id, 'provisioned');
     } catch (error) {
       entry.failure = explainFailure(error);

@@ -88,6 +88,23 @@ export const script: readonly Act[] = [
   },
 ];
 
+/** When the outage begins to be felt: a pull of then meets it itself, before any circuit has opened. */
+const outageClock = '18:20';
+
+/** The script with one more order, at the moment at which the outage begins to be felt. */
+export function scriptWith(extra: ProvisioningOrder | null): readonly Act[] {
+  if (extra === null) return script;
+  return script.map((act) => {
+    const [first = [], ...others] = act.steps;
+    return act.clock === outageClock ? { ...act, steps: [[...first, extra], ...others] } : act;
+  });
+}
+
+/** The database that is started and asked, where there is an engine. */
+export function databaseOrder(image: string, host: string): ProvisioningOrder {
+  return order(879, 'database', image, host);
+}
+
 /** The end of the outage; what follows is ordinary traffic, until nothing is parked and every circuit is closed. */
 export const recovery: Act = {
   clock: '27 July',

@@ -11,10 +11,12 @@ import {
   type Timeouts,
 } from '../policy/limits.js';
 import { createPuller } from '../puller/create-puller.js';
+import type { PullEngine } from '../puller/pull-engine.js';
 import type { Puller } from '../puller/puller.js';
 import type { Fault } from '../testing/fault.js';
 import { layers } from '../testing/fault-groups.js';
 import { startRegistryDouble, type RegistryDouble } from '../testing/registry-double.js';
+import type { FoundDatabaseHost } from './database-host.js';
 import { drillPlatform, makeDrillImages, namespace, type DrillImages } from './images.js';
 
 /** A registry of the drill, and the one of 2017 that it stands for. */
@@ -34,14 +36,18 @@ export interface Stage {
   readonly puller: Puller;
   /** The temporary directory of all layouts. */
   readonly directory: string;
-  readonly engines: readonly OciLayout[];
+  readonly layouts: readonly OciLayout[];
   /** The layout of a host; a new host begins with an empty one. */
-  engineOf(host: string): OciLayout;
+  layoutOf(host: string): OciLayout;
+  /** The engine for a database that is started and asked, or why there is none. */
+  readonly databaseHost: FoundDatabaseHost;
+  /** Where images for a host go. */
+  engineOf(host: string): PullEngine;
   /** Puts other faults of the first registry in force; a sabotaged one keeps its own. */
   failFirst(faults: readonly Fault[]): Promise<void>;
   /** What an operation asks for, as its owner wrote it down: by the name at the first registry. */
   nameOf(image: string): string;
-  /** Ends the puller and its engines, so that what they have left open can be seen. */
+  /** Ends the puller and its layouts, so that what they have left open can be seen. */
   endPuller(): Promise<void>;
   close(): Promise<void>;
 }
@@ -70,14 +76,20 @@ const timeouts: Timeouts = {
   },
 };
 
-/**
- * Sets the stage: two registries in this process, over real sockets, and a puller with one engine per host.
- *
- * @param sabotaged every registry serves wrong bytes, so that the drill must fail
- */
-export async function setStage(sabotaged: boolean): Promise<Stage> {
+/** What a stage is set with. */
+export interface StageOptions {
+  /** Every registry serves wrong bytes, so that the drill must fail. */
+  readonly sabotaged: boolean;
+  /** Ends with the stage. */
+  readonly databaseHost: FoundDatabaseHost;
+}
+
+/** Sets the stage: two registries in this process, over real sockets, and a puller with one engine per host. */
+export async function setStage({ sabotaged, databaseHost }: StageOptions): Promise<Stage> {
   const images = makeDrillImages();
+  const database = 'missing' in databaseHost ? {} : { [databaseHost.imageName]: databaseHost.image };
   const close: (() => Promise<void>)[] = [];
+  if (!('missing' in databaseHost)) close.push(() => databaseHost.close());
   try {
     const directory = await mkdtemp(join(tmpdir(), 'pull-failover-drill-'));
     close.push(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }));
@@ -93,8 +105,8 @@ export async function setStage(sabotaged: boolean): Promise<Stage> {
       close.push(() => double.close());
       return { name, prefix: `${double.host}/${namespace}`, double };
     };
-    const quay = await start('quay.io', { ...images.replicated, ...images.neverReplicated });
-    const hub = await start('docker.io', images.replicated);
+    const quay = await start('quay.io', { ...images.replicated, ...images.neverReplicated, ...database });
+    const hub = await start('docker.io', { ...images.replicated, ...database });
     const standIns = [quay, hub];
 
     const puller = createPuller({
@@ -106,10 +118,15 @@ export async function setStage(sabotaged: boolean): Promise<Stage> {
       operations: { build: { whenExhausted: { waitMs: longestWaitMs } } },
       deadlineMs: longestWaitMs * 2,
     });
-    const engines = new Map<string, OciLayout>();
+    const layouts = new Map<string, OciLayout>();
+    const layoutOf = (host: string): OciLayout => {
+      const layout = layouts.get(host) ?? ociLayout(join(directory, host), { id: host });
+      layouts.set(host, layout);
+      return layout;
+    };
     const endPuller = async (): Promise<void> => {
       await puller.close();
-      await Promise.all([...engines.values()].map((engine) => engine.close()));
+      await Promise.all([...layouts.values()].map((layout) => layout.close()));
     };
     close.push(endPuller);
     return {
@@ -117,14 +134,13 @@ export async function setStage(sabotaged: boolean): Promise<Stage> {
       images,
       puller,
       directory,
-      get engines() {
-        return [...engines.values()];
+      get layouts() {
+        return [...layouts.values()];
       },
-      engineOf: (host) => {
-        const engine = engines.get(host) ?? ociLayout(join(directory, host), { id: host });
-        engines.set(host, engine);
-        return engine;
-      },
+      layoutOf,
+      databaseHost,
+      engineOf: (host) =>
+        !('missing' in databaseHost) && host === databaseHost.name ? databaseHost.engine : layoutOf(host),
       failFirst: async (faults) => {
         if (!sabotaged) await quay.double.setFaults(faults);
       },

@@ -168,6 +168,8 @@ describe('pull-failover drill', function () {
         healMs: 0,
         imagesRight: images.length,
         imagesRead: images.length,
+        databasesAsked: 0,
+        databasesAnswered: 0,
       });
       const withoutHealing = (rows: typeof numbers) => rows.filter(({ what }) => what !== 'back on the first registry');
       expect(withoutHealing(numbers)).to.deep.equal(withoutHealing(again));
@@ -194,6 +196,18 @@ describe('pull-failover drill', function () {
         expect(told, registry).to.be.greaterThan(1e6);
       }
       expect(asLines.stdout.match(/they agree/g)).to.have.length(2);
+    });
+
+    it('says plainly that no database was started, and how to have one', () => {
+      const { databases, notRun } = summary();
+      expect(databases).to.deep.equal([]);
+      expect(notRun).to.match(/^no engine can be used at unix:.*: start Docker or Podman there, or set DOCKER_HOST$/);
+      expect(asLines.stdout).to.include(`! Not run: ${notRun}`);
+      expect(summary().numbers.at(-1)).to.deep.equal({
+        what: 'databases that answer a PING',
+        in2017: null,
+        inDrill: 'no engine here',
+      });
     });
 
     it('reads every image back from disk and finds it whole', () => {

@@ -128,6 +128,8 @@ describe('the numbers of a day', () => {
       healMs: 5_100,
       imagesRight: 20,
       imagesRead: 20,
+      databasesAsked: 1,
+      databasesAnswered: 1,
     };
     const bad: DrillMeasurements = {
       provisioned: { database: 6 },
@@ -143,6 +145,8 @@ describe('the numbers of a day', () => {
       healMs: null,
       imagesRight: 3,
       imagesRead: 4,
+      databasesAsked: 1,
+      databasesAnswered: 0,
     };
     const rows = compareWith2017(good);
     expect(rows.map(({ what, in2017, inDrill }) => [what, in2017, inDrill])).to.deep.equal([
@@ -156,6 +160,7 @@ describe('the numbers of a day', () => {
       ['bytes fetched twice', null, '0.003 of 97.5 MB'],
       ['back on the first registry', 'next day, by hand', '5.1 s, by itself'],
       ['images whole and right', null, '20 of 20'],
+      ['databases that answer a PING', null, '1 of 1'],
     ]);
     const others = compareWith2017(bad);
     for (const [index, { what, inDrill }] of rows.entries()) expect(others[index]?.inDrill, what).to.not.equal(inDrill);

@@ -1,5 +1,9 @@
 import { expect } from 'chai';
-import { ProvisioningWorker, type ProvisioningOrder } from '../../lib/drill/provisioning-worker.js';
+import {
+  ProvisioningWorker,
+  type ProvisioningOrder,
+  type ProvisioningWorkerOptions,
+} from '../../lib/drill/provisioning-worker.js';
 import { ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
 import { PullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { createEventBus, type EventBus } from '../../lib/events/event-bus.js';
@@ -23,7 +27,7 @@ interface Scene {
 
 const report = { digest: 'sha256:00' } as unknown as PullReport;
 
-function setScene(pullsPerHost?: number): Scene {
+function setScene(pullsPerHost?: number, start?: ProvisioningWorkerOptions['start']): Scene {
   const bus = createEventBus();
   const abort = new AbortController();
   const pulls: OpenPull[] = [];
@@ -44,6 +48,7 @@ function setScene(pullsPerHost?: number): Scene {
     engineOf,
     signal: abort.signal,
     ...(pullsPerHost === undefined ? {} : { pullsPerHost }),
+    ...(start === undefined ? {} : { start }),
   });
   return { worker, bus, pulls, abort };
 }
@@ -88,6 +93,29 @@ describe('the provisioning worker', () => {
     expect(statesOf(scene)).to.deep.equal(['op-1 provisioned', 'op-2 failed']);
     expect(scene.worker.records[0]?.report).to.equal(report);
     expect(scene.worker.records[1]?.failure).to.match(/^No registry could serve quay\.io\/aptible\/op-2/);
+  });
+
+  it('has provisioned what it was to start once that runs, and failed when it does not', async () => {
+    const started: string[] = [];
+    const scene = setScene(2, async ({ id }, { digest }) => {
+      started.push(`${id} ${digest}`);
+      if (id === 'op-2') throw new Error('it ended with 1');
+    });
+    scene.worker.submit(order('op-1'));
+    scene.worker.submit(order('op-2'));
+    for (const pull of scene.pulls) pull.succeed();
+    await scene.worker.whenDone();
+    expect(started).to.deep.equal(['op-1 sha256:00', 'op-2 sha256:00']);
+    expect(statesOf(scene)).to.deep.equal(['op-1 provisioned', 'op-2 failed']);
+    expect(scene.worker.records[1]?.failure).to.include('it ended with 1');
+    expect(scene.worker.records[1]?.report).to.equal(null);
+  });
+
+  it('asks for the platform of an order, where it names one', () => {
+    const scene = setScene();
+    scene.worker.submit(order('op-1'));
+    scene.worker.submit({ ...order('op-2'), platform: 'linux/arm64' });
+    expect(scene.pulls.map(({ options }) => options.platform)).to.deep.equal([undefined, 'linux/arm64']);
   });
 
   it('pulls two images at a time on each host, unless told otherwise, and the next one when there is room', async () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { makeDrillImages } from '../../lib/drill/images.js';
-import { ordinaryOrder, recovery, script } from '../../lib/drill/script.js';
+import { databaseOrder, ordinaryOrder, recovery, script, scriptWith } from '../../lib/drill/script.js';
 
 describe('the script of the drill', () => {
   const orders = [
@@ -42,6 +42,17 @@ describe('the script of the drill', () => {
     for (const step of script.flatMap(({ steps }) => steps)) {
       expect(new Set(step.map(({ image }) => image)).size).to.equal(step.length);
     }
+  });
+
+  it('has one more order where there is an engine, when the outage begins and no circuit has opened', () => {
+    const extra = databaseOrder('database:3.0', 'docker-1');
+    expect(orders.map(({ id }) => id)).to.not.include(extra.id);
+    expect(scriptWith(null)).to.equal(script);
+    const more = scriptWith(extra);
+    expect(more.map(({ steps }) => steps.flat().length)).to.deep.equal(
+      script.map(({ steps, clock }) => steps.flat().length + (clock === '18:20' ? 1 : 0)),
+    );
+    expect(more.find(({ clock }) => clock === '18:20')?.steps[0]?.at(-1)).to.equal(extra);
   });
 
   it('puts ordinary orders on hosts that have nothing yet', () => {
