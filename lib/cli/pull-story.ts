@@ -1,6 +1,6 @@
-import type { OciLayout } from '../engine/oci-layout.js';
 import type { PullEvent, PullPlanned, PullProgressed } from '../events/pull-event.js';
 import { createThroughput } from '../policy/throughput.js';
+import type { PullEngine } from '../puller/pull-engine.js';
 import type { PullReport } from '../vocabulary/report.js';
 import { showBytes, showMs } from './amounts.js';
 import { dim, good, type Line, strong, warning } from './line.js';
@@ -16,13 +16,13 @@ const rateWindowMs = 3_000;
 /** Tells one pull to people: its plan, its failovers, a bar for each layer on its way, and what came of it. */
 export class PullStory {
   readonly #screen: Screen;
-  readonly #engine: OciLayout;
+  readonly #engine: PullEngine;
   readonly #rate = createThroughput(rateWindowMs);
   readonly #bars = new Set<string>();
   #startedAtMs = 0;
   #fetched = 0;
 
-  constructor(screen: Screen, engine: OciLayout) {
+  constructor(screen: Screen, engine: PullEngine) {
     this.#screen = screen;
     this.#engine = engine;
   }
@@ -42,7 +42,8 @@ export class PullStory {
       case 'pull:aborted':
         this.#tellAt(event.atMs, [
           warning('interrupted'),
-          dim(': what has arrived is kept, the next pull goes on from there'),
+          // What an engine keeps of a pull that ended is its own business.
+          dim(this.#engine.kind === 'docker' ? '' : ': what has arrived is kept, the next pull goes on from there'),
         ]);
         break;
       case 'pull:succeeded':
@@ -64,10 +65,10 @@ export class PullStory {
     const { timings, digest, platform, reference, resolution } = report;
     this.#print([good('✓'), ` in ${showMs(timings.totalMs)}: ${describeSources(report, plainNames)}`], 2);
     this.#print([`  ${digest}`, dim(` (${platform}, ${resolution.replaceAll('-', ' ')})`)], 2);
-    this.#print([`  oci:${this.#engine.directory}:${reference}`], 2);
+    this.#print([`  ${this.#engine.kind === 'oci-layout' ? `oci:${this.#engine.directory}:` : ''}${reference}`], 2);
   }
 
-  #tellPlan({ replicaSet, candidates, order }: PullPlanned): void {
+  #tellPlan({ replicaSet, candidates, order, route, routeReason }: PullPlanned): void {
     const asked = order.layers.join(', then ');
     this.#print(
       replicaSet === null
@@ -79,6 +80,7 @@ export class PullStory {
         : [dim('  from '), asked],
       7,
     );
+    if (this.#engine.kind === 'docker') this.#print([dim('  by '), route, dim(`: ${routeReason}`)], 5);
   }
 
   #tellAt(atMs: number, line: Line): void {

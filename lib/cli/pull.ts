@@ -1,20 +1,22 @@
 import { Command, Option } from 'commander';
-import { ociLayout, type OciLayout } from '../engine/oci-layout.js';
+import { ociLayout } from '../engine/oci-layout.js';
 import { isPullFailoverError } from '../errors/pull-failover-error.js';
 import { explainFailure } from '../health/explain-failure.js';
 import { createPuller } from '../puller/create-puller.js';
+import type { PullEngine } from '../puller/pull-engine.js';
 import type { PullOptions } from '../puller/options.js';
 import type { PullPolicy } from '../puller/pull-policy.js';
 import type { Puller } from '../puller/puller.js';
 import type { PullReport } from '../vocabulary/report.js';
 import type { CommandContext } from './command-context.js';
+import { addDockerHostFlag, addRouteFlags, dockerFlagNames, openEngine, type DockerFlags } from './docker-flags.js';
 import { UsageError } from './exit-code.js';
 import { addLimitFlags, parsePositive, readLimitFlags } from './limit-flags.js';
 import { PullStory } from './pull-story.js';
 import { addRegistryFlags, readRegistryFlags, type RegistryFlags } from './registry-flags.js';
 import { openScreen } from './screen.js';
 
-interface PullFlags extends RegistryFlags {
+interface PullFlags extends RegistryFlags, DockerFlags {
   readonly to?: string;
   readonly platform?: string;
   readonly pullPolicy?: PullPolicy;
@@ -29,14 +31,15 @@ interface PullFlags extends RegistryFlags {
 /** `pull-failover pull` */
 export function pullCommand(context: CommandContext): Command {
   const command = new Command('pull')
-    .summary('brings an image into an OCI image layout')
+    .summary('brings an image into Docker or Podman, or into a directory')
     .description(
-      'Brings an image into an OCI image layout directory, from the first registry that serves it. When a registry ' +
-        'stalls, breaks or lies, the pull goes on at the next one from the byte it had reached. What an interrupted ' +
-        'pull has brought is kept for the next one.',
+      'Brings an image into a Docker or Podman engine, or with --to into an OCI image layout directory, from the ' +
+        'first registry that serves it. When a registry stalls, breaks or lies, the pull goes on at the next one from ' +
+        'the byte it had reached.',
     )
     .argument('<image>', 'the image, such as quay.io/team/app:1.2')
-    .option('--to <directory>', 'the layout; it is made where there is none');
+    .option('--to <directory>', 'an OCI image layout instead of an engine; it is made where there is none');
+  addRouteFlags(addDockerHostFlag(command));
   addRegistryFlags(command)
     .option('--platform <platform>', 'os/architecture[/variant] (linux, and the architecture of this machine)')
     .addOption(
@@ -53,7 +56,7 @@ export function pullCommand(context: CommandContext): Command {
         .argParser(parsePositive)
         .conflicts('useCached'),
     )
-    .option('--use-cached', 'make do with what the layout has, when no registry can serve it');
+    .option('--use-cached', 'make do with what the engine has, when no registry can serve it');
   addLimitFlags(command.optionsGroup('Limits, with their defaults:'));
   command
     .optionsGroup('Output:')
@@ -65,15 +68,14 @@ export function pullCommand(context: CommandContext): Command {
 Credentials are those of docker login, or in the configuration file; never on the command line.
 
 Examples:
-  pull-failover pull quay.io/team/app:1.2 --to ./images \\
-      --registry quay.io/team --registry docker.io/team
+  pull-failover pull quay.io/team/app:1.2 --registry quay.io/team --registry docker.io/team
+  pull-failover pull quay.io/team/app:1.2 --docker-host ssh://deploy@host-17 --registry quay.io/team
   pull-failover pull 10.0.0.5:5000/app --to ./images --registry 10.0.0.5:5000 --plain-http 10.0.0.5:5000
   pull-failover pull redis:7 --to ./images --json | jq -c 'select(.type == "summary")'`,
     )
     .action(async (image: string, flags: PullFlags) => {
       const { engine: engineInFile, ...options } = await readRegistryFlags(flags);
-      const engine = flags.to === undefined ? engineInFile : ociLayout(flags.to);
-      if (engine === undefined) throw new UsageError('--to <directory> is missing: where is the image to go?');
+      const engine = await engineOf(flags, engineInFile, context.env);
       const puller = createPuller(options);
       try {
         const pullOptions = { ...optionsOf(flags), engine, signal: context.signal };
@@ -86,6 +88,17 @@ Examples:
       }
     });
   return command;
+}
+
+/** Where the image goes: what a flag says, else the file, else this machine's own engine. */
+async function engineOf(flags: PullFlags, inFile: PullEngine | undefined, env: NodeJS.ProcessEnv): Promise<PullEngine> {
+  const [forDocker] = Object.entries(dockerFlagNames).filter(([key]) => key in flags);
+  if (flags.to === undefined) {
+    return inFile === undefined || forDocker !== undefined ? openEngine(flags, env) : inFile;
+  }
+  if (forDocker !== undefined)
+    throw new UsageError(`${forDocker[1]} is for an engine, and --to for a directory: give one`);
+  return ociLayout(flags.to);
 }
 
 /** What was said for this pull, which wins over whatever the configuration says for all or for a kind. */
@@ -128,7 +141,7 @@ async function pullOnScreen(
   puller: Puller,
   image: string,
   options: PullOptions,
-  { engine, plain }: { readonly engine: OciLayout; readonly plain: boolean },
+  { engine, plain }: { readonly engine: PullEngine; readonly plain: boolean },
 ): Promise<void> {
   const screen = openScreen(context, { plain });
   try {

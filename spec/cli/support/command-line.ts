@@ -40,6 +40,9 @@ export function useDesk(): Desk {
   };
 }
 
+/** An engine that is not there. */
+export const noEngine = 'unix:///nowhere/docker.sock';
+
 /** The environment of whoever runs the specs must not decide what they see. */
 export function deskEnvironment(directory: string): NodeJS.ProcessEnv {
   return {
@@ -47,6 +50,7 @@ export function deskEnvironment(directory: string): NodeJS.ProcessEnv {
     HOME: directory,
     TMPDIR: directory,
     DOCKER_CONFIG: directory,
+    DOCKER_HOST: noEngine,
     TERM: 'xterm-256color',
   };
 }
@@ -78,7 +82,7 @@ export async function runHere(args: readonly string[], signal?: AbortSignal): Pr
   const exitCode = await runProgram(args, {
     stdout: stdout.output,
     stderr: stderr.output,
-    env: {},
+    env: { DOCKER_HOST: noEngine },
     signal: signal ?? new AbortController().signal,
   });
   return { exitCode, stdout: stdout.text(), stderr: stderr.text() };
