@@ -45,6 +45,12 @@ export function describeEvent(event: PullEvent, names: Names): Line | null {
           `${event.bytesKept >= 1_000 ? `, ${showBytes(event.bytesKept)} kept` : ''}: ${sentence(event.reason.message)}`,
         ),
       ];
+    case 'pull:route-changed':
+      return [
+        warning('changed the route'),
+        ` from ${event.from} to ${event.to}`,
+        dim(`: ${sentence(event.reason.message)}`),
+      ];
     case 'pull:parked':
       return [
         warning('parked'),

@@ -53,6 +53,8 @@ export interface PullPlanned extends OfPull<'pull:planned'> {
   /** The registries in the order in which each phase will ask them. */
   readonly order: Readonly<Record<RegistryPhase, readonly string[]>>;
   readonly route: Route;
+  /** Why this route, in words; where there is a better one, how to get it. */
+  readonly routeReason: string;
 }
 /**
  * An identical pull into the same engine is under way; this one shares its work, and tells what happens to it from then
@@ -103,12 +105,20 @@ export interface PullFailedOver extends OfPull<'pull:failed-over'> {
   /** Bytes of the object that need not be fetched again. */
   readonly bytesKept: number;
 }
+/** Bytes reach the engine in another way than was planned. At most once per pull and route that is left. */
+export interface PullRouteChanged extends OfPull<'pull:route-changed'> {
+  readonly from: Route;
+  readonly to: Route;
+  readonly reason: Reason;
+}
 /** The engine's own copy is used instead of a registry's. At most once per pull. */
 export interface PullServedFromCache extends OfPull<'pull:served-from-cache'> {
   readonly digest: Digest;
   /** Why no registry was used: the policy, or the last failure. */
   readonly why: 'if-not-present' | 'never' | 'exhausted';
   readonly reason: Reason | null;
+  /** Milliseconds since the engine got it, or since a registry confirmed it; null where neither is known. */
+  readonly ageMs: number | null;
 }
 /** No registry can serve now; the pull waits (`whenExhausted: { waitMs }`, or a Retry-After). */
 export interface PullParked extends OfPull<'pull:parked'> {
@@ -200,6 +210,7 @@ export type PullEvent =
   | PullProgressed
   | RegistryFailed
   | PullFailedOver
+  | PullRouteChanged
   | PullServedFromCache
   | PullParked
   | PullResumed

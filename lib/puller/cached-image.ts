@@ -1,29 +1,64 @@
+import { epochMs } from '../clock/time.js';
+import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import type { EngineImage } from '../engine/engine-image.js';
 import type { OciLayout } from '../engine/oci-layout.js';
+import type { DigestMemory } from '../failover/resolve-image.js';
+import { parseDigest } from '../image/digest.js';
 import { maxManifestBytes, parseManifest, type Descriptor } from '../image/manifest.js';
 import { choosePlatform, formatPlatform, runsOn, type Platform } from '../image/platform.js';
 import { readConfigPlatform } from '../image/read-platform.js';
+import { parseReference, type Reference } from '../image/reference.js';
+import { canonicalTagOf } from '../routes/image-names.js';
 import type { Digest } from '../vocabulary/digest.js';
+import type { PullEngine } from './pull-engine.js';
 
 /** An image that an engine has whole. */
 export interface CachedImage {
   readonly digest: Digest;
   readonly manifestDigest: Digest;
-  readonly config: Descriptor;
+  readonly imageId: string;
+  /** What to create a container from. */
+  readonly reference: string;
   readonly platform: string;
-  /** Of all its manifests and blobs. */
+  /** Of all its manifests and blobs, or what the engine says it takes. */
   readonly bytes: number;
+  /** Milliseconds since the engine got it; null where that is not known. */
+  readonly ageMs: number | null;
+}
+
+/** What to look for, and where. */
+export interface CacheQuery {
+  readonly engine: PullEngine;
+  readonly reference: Reference;
+  readonly platform: Platform;
+  /** Knows the digest of a tag where the engine has forgotten it. */
+  readonly memory: DigestMemory;
+  readonly signal: AbortSignal;
 }
 
 /** A config is read to learn the platform; one larger than this is nobody's. */
 const maxConfigBytes = 4 * 1024 * 1024;
 
-/** Finds the image that a layout has under a name, when it is there whole, for this platform. */
-export async function findCachedImage(
-  layout: OciLayout,
-  name: string,
-  platform: Platform,
-): Promise<CachedImage | null> {
-  const root = await layout.findImage(name);
+/** Finds the image that an engine has under a name, when it is there whole, for this platform. */
+export async function findCachedImage(query: CacheQuery): Promise<CachedImage | null> {
+  const { engine } = query;
+  return engine.kind === 'docker' ? findInDaemon(engine, query) : findInLayout(engine, query);
+}
+
+/** What an image that was just brought says it runs on; null when it says nothing, as for artifacts. */
+export async function platformOfPulled(
+  engine: PullEngine,
+  { config, reference }: { readonly config: Descriptor | null; readonly reference: string },
+): Promise<Platform | null> {
+  if (engine.kind === 'oci-layout') return config === null ? null : platformOfConfig(engine, config);
+  const image = await dockerParts(engine)
+    .daemon.inspect(reference)
+    .catch(() => null);
+  return image?.platform ?? null;
+}
+
+async function findInLayout(layout: OciLayout, { reference, platform }: CacheQuery): Promise<CachedImage | null> {
+  const root = await layout.findImage(reference.canonical);
   if (root === null) return null;
   let descriptor: Descriptor = root;
   let bytes = 0;
@@ -48,15 +83,79 @@ export async function findCachedImage(
     return {
       digest: root.digest,
       manifestDigest: descriptor.digest,
-      config: document.config,
+      imageId: document.config.digest,
+      reference: reference.canonical,
       platform: formatPlatform(own ?? platform),
       bytes,
+      ageMs: null,
     };
   }
 }
 
-/** What the config in the layout says it runs on; null when it says nothing, as for artifacts. */
-export async function platformOfConfig(layout: OciLayout, config: Descriptor): Promise<Platform | null> {
+async function findInDaemon(
+  engine: DockerEngine,
+  { reference, platform, memory, signal }: CacheQuery,
+): Promise<CachedImage | null> {
+  const { daemon } = dockerParts(engine);
+  const { name: repository, tag } = canonicalTagOf(reference);
+  const names = [`${repository}:${tag}`, ...(reference.digest === null ? [] : [`${repository}@${reference.digest}`])];
+  for (const name of names) {
+    const found = await daemon.inspect(name, signal);
+    if (found === null || !runsOn(platform, found.platform)) continue;
+    const cached = await describe(found, name, { reference, memory });
+    if (cached !== null) return cached;
+  }
+  return null;
+}
+
+async function describe(
+  found: EngineImage,
+  name: string,
+  { reference, memory }: Pick<CacheQuery, 'reference' | 'memory'>,
+): Promise<CachedImage | null> {
+  const digest = await digestOfEngineImage(found, reference, memory);
+  // The name of a digest may only be given to that very image; a person can have given it to another.
+  if (reference.digest !== null && digest !== null && digest !== reference.digest) return null;
+  const known = digest ?? parseDigest(found.id);
+  if (known === null) return null;
+  return {
+    digest: known,
+    manifestDigest: known,
+    imageId: found.id,
+    reference: name,
+    platform: formatPlatform(found.platform),
+    bytes: found.sizeBytes,
+    ageMs: found.taggedAtMs === null ? null : Math.max(0, epochMs() - found.taggedAtMs),
+  };
+}
+
+/** The digest that an image has in registries: what the name asks for, what the engine kept, or what is remembered. */
+async function digestOfEngineImage(
+  image: EngineImage,
+  reference: Reference,
+  memory: DigestMemory,
+): Promise<Digest | null> {
+  for (const text of image.digests) {
+    const [name, digest] = text.split('@');
+    if (name === undefined || digest === undefined || !isNameOf(name, reference)) continue;
+    const parsed = parseDigest(digest);
+    if (parsed !== null && (reference.digest === null || parsed === reference.digest)) return parsed;
+  }
+  if (reference.digest !== null) return reference.digest;
+  const remembered = await memory.recall(reference.canonical);
+  const isSame = remembered !== null && Object.values(remembered.configs).some((config) => config === image.id);
+  return isSame ? remembered.digest : null;
+}
+
+function isNameOf(name: string, reference: Reference): boolean {
+  try {
+    return parseReference(name).name === reference.name;
+  } catch {
+    return false;
+  }
+}
+
+async function platformOfConfig(layout: OciLayout, config: Descriptor): Promise<Platform | null> {
   const bytes = await layout.readBlob(config.digest, maxConfigBytes);
   if (bytes === null) return null;
   return readConfigPlatform(bytes);

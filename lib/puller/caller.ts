@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { monotonicMs } from '../clock/time.js';
+import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
 import { PullDeadlineError } from '../errors/pull-deadline-error.js';
 import { isPullFailoverError } from '../errors/pull-failover-error.js';
@@ -91,7 +92,7 @@ export async function callPull(
       voice.end({ type: 'pull:aborted', attempts: attempts() });
       throw error;
     }
-    const failure = asFailure(error);
+    const failure = asFailure(error, settings.engine.id, reference.canonical);
     log(pullId, 'failed', { code: failure.code, why: failure.message });
     voice.end({
       type: 'pull:failed',
@@ -137,8 +138,9 @@ function policyOf(puller: PullerSettings, pull: PullSettings): ResolvedPolicy {
 }
 
 /** Whatever went wrong on this host is told as such: every failure of a pull is of one family. */
-function asFailure(error: unknown) {
+function asFailure(error: unknown, engine: string, image: string) {
   if (isPullFailoverError(error)) return error;
+  if (error instanceof EngineFailure) return hostErrorOf(error, engine, image);
   const evidence = evidenceOfHostError(error);
   if (evidence !== null) {
     return new HostFaultError(

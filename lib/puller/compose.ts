@@ -15,6 +15,7 @@ import type { Callers } from './callers.js';
 import type { PullerSettings } from './options.js';
 import { CarPark } from './park.js';
 import type { PullerParts } from './parts.js';
+import { Relays } from './relays.js';
 
 const log = createLog('health');
 
@@ -81,6 +82,7 @@ export function composeParts(settings: PullerSettings, bus: EventBus, ending: Ab
     circuits,
     hedge: new HedgeGate(settings.hedge),
     shared: new SharedFetches(),
+    relays: new Relays(),
     memory: openRememberedDigests(openStateStore(settings.stateDir)),
     carPark: new CarPark(circuits, settings.health.coolDownMs),
     running,

@@ -57,6 +57,8 @@ export function createPullerIn(surroundings: PullerSurroundings, options: Puller
     await allEnded;
     // Callers are given back at once; what they had wanted still lets go of its files.
     await joins.settled();
+    await parts.relays.close();
+    await settings.defaultEngine.close();
     await parts.transport.close();
     parts.circuits.close();
     await parts.memory.flush();

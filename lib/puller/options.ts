@@ -1,5 +1,3 @@
-import type { OciLayout } from '../engine/oci-layout.js';
-import { isOciLayout } from '../engine/oci-layout.js';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { parseHealthOptions, type HealthOptions, type HealthSettings } from '../health/health-options.js';
 import type { HedgeSettings } from '../failover/hedge.js';
@@ -15,6 +13,7 @@ import {
   type Unlisted,
 } from '../registries/replica-set.js';
 import type { Operation } from '../vocabulary/operation.js';
+import { DefaultEngine, parseEngine, type PullEngine } from './pull-engine.js';
 import {
   parsePolicyLevel,
   policyKeys,
@@ -43,8 +42,11 @@ export interface TransferOptions {
 
 /** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
 export interface PullerOptions extends PolicyOptions {
-  /** Where images go: `ociLayout('./images')`. Without one, each pull has to name its own. It is not closed with the puller. */
-  readonly engine?: OciLayout;
+  /**
+   * Where images go: `dockerEngine()` or `ociLayout('./images')`; it is not closed with the puller. Default: Docker, where
+   * its own client would find it.
+   */
+  readonly engine?: PullEngine;
   /** One replica set, in order of priority: prefixes such as `quay.io/team`, or objects with more to say. */
   readonly registries?: readonly (string | RegistryOptions)[];
   /** Several replica sets, instead of `registries`. With neither, each image is pulled from its own registry. */
@@ -75,7 +77,7 @@ export interface PullOptions extends KindOptions {
   /** What the host is doing; carried by every event. */
   readonly operation?: Operation;
   /** Where the image goes; default the puller's. */
-  readonly engine?: OciLayout;
+  readonly engine?: PullEngine;
   /** `os/architecture[/variant]`; default the puller's. */
   readonly platform?: string;
   /** Instead of the registry's own; bound to the image's own registry: no other host ever sees them. */
@@ -86,7 +88,9 @@ export interface PullOptions extends KindOptions {
 
 /** `PullerOptions`, checked. */
 export interface PullerSettings {
-  readonly engine: OciLayout | null;
+  readonly engine: PullEngine | null;
+  /** Where images go that neither the puller nor the pull has an engine for. */
+  readonly defaultEngine: DefaultEngine;
   readonly replicaSets: ReplicaSets;
   readonly policy: PolicyLevel;
   readonly kinds: ReadonlyMap<string, PolicyLevel>;
@@ -100,7 +104,7 @@ export interface PullerSettings {
 /** `PullOptions`, checked. */
 export interface PullSettings {
   readonly operation: Operation | null;
-  readonly engine: OciLayout;
+  readonly engine: PullEngine;
   readonly platform: Platform;
   readonly credentials: CredentialSource | null;
   readonly policy: PolicyLevel;
@@ -150,6 +154,7 @@ export function parsePullerOptions(options: PullerOptions): PullerSettings {
   for (const kind of kinds.values()) resolvePolicy([policy, kind]);
   return {
     engine: parseEngine(bag),
+    defaultEngine: new DefaultEngine(),
     replicaSets,
     policy,
     kinds,
@@ -167,20 +172,13 @@ export function parsePullerOptions(options: PullerOptions): PullerSettings {
 /** @throws InvalidOptionError */
 export function parsePullOptions(options: PullOptions, puller: PullerSettings, ownHost: string): PullSettings {
   const bag = openOptionBag('', options, pullKeys);
-  const engine = parseEngine(bag) ?? puller.engine;
-  if (engine === null) {
-    throw new InvalidOptionError(
-      'engine',
-      "is missing: give one to createPuller, configure or this pull, such as ociLayout('./images')",
-    );
-  }
   const signal = bag.raw('signal');
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidOptionError('signal', 'must be an AbortSignal');
   }
   return {
     operation: parseOperation(bag),
-    engine,
+    engine: parseEngine(bag) ?? puller.engine ?? puller.defaultEngine.get(),
     platform: parsePlatformOption(bag) ?? puller.platform,
     credentials: bag.has('credentials') ? parseCredentials(bag.raw('credentials'), 'credentials', ownHost) : null,
     policy: parsePolicyLevel(
@@ -189,13 +187,6 @@ export function parsePullOptions(options: PullOptions, puller: PullerSettings, o
     ),
     signal: signal ?? null,
   };
-}
-
-function parseEngine(bag: OptionBag): OciLayout | null {
-  const raw = bag.raw('engine');
-  if (raw === undefined) return null;
-  if (!isOciLayout(raw)) throw new InvalidOptionError(bag.pathOf('engine'), 'must be an engine, such as ociLayout(…)');
-  return raw;
 }
 
 function parsePlatformOption(bag: OptionBag): Platform | null {

@@ -9,6 +9,7 @@ import type { Circuits } from '../health/circuit.js';
 import type { PlaceWithCredentials } from '../registries/override-credentials.js';
 import type { CarPark } from './park.js';
 import type { PullerSettings } from './options.js';
+import type { Relays } from './relays.js';
 
 /** What all pulls of one puller share. */
 export interface PullerParts {
@@ -19,6 +20,7 @@ export interface PullerParts {
   readonly circuits: Circuits;
   readonly hedge: HedgeGate;
   readonly shared: SharedFetches;
+  readonly relays: Relays;
   readonly memory: DigestMemory;
   readonly carPark: CarPark;
   /** The views of the pulls that are running: what one learns of a circuit holds for all. */

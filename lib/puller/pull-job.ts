@@ -1,14 +1,14 @@
-import type { OciLayout } from '../engine/oci-layout.js';
 import type { Platform } from '../image/platform.js';
 import type { Reference } from '../image/reference.js';
 import type { CredentialSource } from '../registries/credentials.js';
+import type { PullEngine } from './pull-engine.js';
 import type { ResolvedPolicy } from './pull-policy.js';
 
 /** One pull, with everything decided that can be before a registry is asked. */
 export interface PullJob {
   readonly reference: Reference;
   readonly platform: Platform;
-  readonly engine: OciLayout;
+  readonly engine: PullEngine;
   readonly policy: ResolvedPolicy;
   /** Credentials given for this pull; they go to the image's own registry only. */
   readonly credentials: CredentialSource | null;

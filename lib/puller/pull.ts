@@ -4,14 +4,19 @@ import type { Sources } from '../failover/sources.js';
 import { formatPlatform } from '../image/platform.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report.js';
-import { attemptPull, type AttemptResult } from './attempt.js';
-import { findCachedImage } from './cached-image.js';
+import { attemptPull } from './attempt.js';
+import type { AttemptResult } from './attempt-frame.js';
+import { findCachedImage, type CachedImage } from './cached-image.js';
+import { planRoute, untakenRoute, type PlannedRoute } from './engine-route.js';
 import type { Callers } from './callers.js';
+import { openHeart, type HeartRequest } from './heart-context.js';
+import { observeHeart } from './heart-observer.js';
 import { parkPull } from './park-pull.js';
 import type { PullerParts } from './parts.js';
 import { makePlan } from './plan.js';
 import { Progress } from './progress.js';
 import type { PullJob } from './pull-job.js';
+import { isDenied, proveAccess } from './prove-access.js';
 import { reportCached, reportPulled, type PullAccount } from './report.js';
 import { Stopwatch } from './stopwatch.js';
 import type { PullScope } from './voice.js';
@@ -37,6 +42,7 @@ export class Pull {
   /** The views of all walks through a plan, the last one being the current. */
   readonly #views: Sources[] = [];
   #replicaSet: string | null = null;
+  #route: Pick<PlannedRoute, 'route' | 'reason'> | null = null;
 
   constructor(parts: PullerParts, job: PullJob, run: PullRun) {
     this.#parts = parts;
@@ -82,20 +88,24 @@ export class Pull {
   }
 
   async #attempt(): Promise<[PullAccount, AttemptResult]> {
-    const { scope, callers, signal } = this.#run;
-    const { replicaSets } = this.#parts.settings;
-    const { reference, policy } = this.#job;
-    const plan = makePlan({ reference, replicaSets, circuits: this.#parts.circuits, first: policy.order });
-    const { replicaSet, candidates, order } = plan;
-    callers.tell({ type: 'pull:planned', replicaSet, candidates, order, route: 'layout' });
+    const { callers, signal } = this.#run;
+    const request = this.#walk();
+    const { replicaSet, candidates, order } = request.plan;
+    const route = await planRoute(this.#job.engine, this.#parts.relays, signal);
+    this.#route = route;
+    callers.tell({
+      type: 'pull:planned',
+      replicaSet,
+      candidates,
+      order,
+      route: route.route,
+      routeReason: route.reason,
+    });
     const result = await attemptPull(this.#parts, {
-      job: this.#job,
-      plan,
-      pullId: scope.pullId,
-      callers,
+      ...request,
+      route,
       progress: this.#progress,
       stopwatch: this.#stopwatch,
-      signal,
       onSources: (sources) => {
         this.#views.push(sources);
       },
@@ -105,10 +115,32 @@ export class Pull {
 
   async #fromCache(why: 'if-not-present' | 'never' | 'exhausted', reason: Reason | null): Promise<PullReport | null> {
     const { engine, reference, platform } = this.#job;
-    const cached = await findCachedImage(engine, reference.canonical, platform);
-    if (cached === null) return null;
-    this.#run.callers.tell({ type: 'pull:served-from-cache', digest: cached.digest, why, reason });
+    const { memory } = this.#parts;
+    const cached = await findCachedImage({ engine, reference, platform, memory, signal: this.#run.signal });
+    if (cached === null || !(await this.#mayHave(cached, why))) return null;
+    const { digest, ageMs } = cached;
+    this.#run.callers.tell({ type: 'pull:served-from-cache', digest, why, reason, ageMs });
     return reportCached(this.#account(), cached);
+  }
+
+  /** A caller with credentials of its own does not get what it may not read, only because somebody else had it brought. */
+  async #mayHave({ digest }: CachedImage, why: 'if-not-present' | 'never' | 'exhausted'): Promise<boolean> {
+    if (this.#job.credentials === null || why === 'never') return true;
+    const request = this.#walk();
+    if (why === 'exhausted') return !isDenied(request, this.attempts);
+    const observer = observeHeart(request.pullId, request.callers, this.#progress, this.#parts.circuits);
+    const context = openHeart(this.#parts, request, observer);
+    this.#views.push(context.sources);
+    await proveAccess(context, request, digest);
+    return true;
+  }
+
+  #walk(): HeartRequest {
+    const { scope, callers, signal } = this.#run;
+    const { replicaSets } = this.#parts.settings;
+    const { reference, policy } = this.#job;
+    const plan = makePlan({ reference, replicaSets, circuits: this.#parts.circuits, first: policy.order });
+    return { job: this.#job, plan, pullId: scope.pullId, callers, signal };
   }
 
   #account(): PullAccount {
@@ -121,6 +153,7 @@ export class Pull {
       served: sumServed(this.#views.flatMap((view) => view.served)),
       bytes: this.#progress.bytes(),
       timings: this.#stopwatch.timings(),
+      route: this.#route ?? untakenRoute(this.#job.engine),
     };
   }
 

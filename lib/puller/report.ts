@@ -1,7 +1,8 @@
 import { formatPlatform } from '../image/platform.js';
 import type { Attempt, Failover, PullBytes, PullReport, PullTimings, Served } from '../vocabulary/report.js';
-import type { AttemptResult } from './attempt.js';
-import { platformOfConfig, type CachedImage } from './cached-image.js';
+import type { AttemptResult } from './attempt-frame.js';
+import { platformOfPulled, type CachedImage } from './cached-image.js';
+import type { PlannedRoute } from './engine-route.js';
 import type { PullJob } from './pull-job.js';
 import type { PullScope } from './voice.js';
 
@@ -17,18 +18,24 @@ export interface PullAccount {
   readonly served: readonly Served[];
   readonly bytes: PullBytes;
   readonly timings: PullTimings;
+  /** As planned. */
+  readonly route: Pick<PlannedRoute, 'route' | 'reason'>;
 }
 
 /** The report of an image that registries served. */
-export async function reportPulled(account: PullAccount, { image }: AttemptResult): Promise<PullReport> {
-  const { tree, resolution } = image;
+export async function reportPulled(account: PullAccount, result: AttemptResult): Promise<PullReport> {
+  const { digest, manifestDigest, resolution, config, delivered } = result;
   const { job } = account;
-  const own = await platformOfConfig(job.engine, tree.config);
+  const { imageId, reference, route } = delivered;
+  const own = await platformOfPulled(job.engine, { config, reference });
   return {
     ...common(account),
-    digest: tree.root.digest,
-    manifestDigest: tree.manifest.digest,
-    imageId: tree.config.digest,
+    digest,
+    manifestDigest,
+    imageId,
+    reference,
+    route,
+    cachedAgeMs: null,
     platform: formatPlatform(own ?? job.platform),
     source: 'registry',
     resolution,
@@ -41,7 +48,9 @@ export function reportCached(account: PullAccount, cached: CachedImage): PullRep
     ...common(account),
     digest: cached.digest,
     manifestDigest: cached.manifestDigest,
-    imageId: cached.config.digest,
+    imageId: cached.imageId,
+    reference: cached.reference,
+    cachedAgeMs: cached.ageMs,
     platform: cached.platform,
     source: 'cache',
     resolution: account.job.reference.digest === null ? 'remembered' : 'digest-given',
@@ -50,12 +59,12 @@ export function reportCached(account: PullAccount, cached: CachedImage): PullRep
 }
 
 function common(account: PullAccount) {
-  const { scope, job, replicaSet, attempts, failovers, served, bytes, timings } = account;
+  const { scope, replicaSet, route, attempts, failovers, served, bytes, timings } = account;
   return {
     ...scope,
-    reference: job.reference.canonical,
     replicaSet,
-    route: 'layout' as const,
+    route: route.route,
+    routeReason: route.reason,
     attempts,
     failovers,
     served,

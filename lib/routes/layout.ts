@@ -1,28 +1,13 @@
 import type { BlobStore } from '../engine/engine.js';
 import type { OciLayout } from '../engine/oci-layout.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
-import { PullDeadlineError } from '../errors/pull-deadline-error.js';
 import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
-import type { HeartContext } from '../failover/context.js';
 import type { ImageTree } from '../failover/image-tree.js';
-import type { SharedFetches } from '../failover/shared-fetch.js';
 import { judge } from '../health/verdict.js';
 import { digestAlgorithm, digestOf } from '../image/digest.js';
-import type { Descriptor } from '../image/manifest.js';
+import type { Descriptor } from '../image/descriptor.js';
 import { deriveAbort, withDeadline } from '../policy/deadline.js';
-import { startLoopTimer } from '../policy/loop-timer.js';
-
-/** An image on its way into a layout. */
-export interface LayoutDelivery {
-  readonly context: HeartContext;
-  readonly tree: ImageTree;
-  readonly layout: OciLayout;
-  readonly shared: SharedFetches;
-  /** What fetches of one blob must have in common to be shared. */
-  readonly shareKey: string;
-  /** Called for each blob when it is in the layout. */
-  readonly onBlob: (blob: Descriptor) => void;
-}
+import type { Delivery, RouteRun } from './route.js';
 
 /**
  * Blobs fetched at a time for one pull: enough to fill a link of a few connections' worth, and a registry that dies
@@ -31,36 +16,46 @@ export interface LayoutDelivery {
 const blobsAtOnce = 4;
 
 /**
- * Brings the blobs of an image into a layout. Nothing names them yet: a pull that ends here has changed no image.
+ * Brings an image into a layout. Nothing names its blobs before all are there: a pull that ends early has changed no
+ * image.
  *
- * @throws PullExhaustedError, HostFaultError, PullDeadlineError for `layers.totalMs`, or the signal's own reason
+ * @throws from `layers`: PullExhaustedError, HostFaultError, or the signal's own reason; from `extract`: HostFaultError
+ *   when the layout makes no progress
  */
-export async function deliverBlobs(delivery: LayoutDelivery): Promise<void> {
+export function startLayoutRoute(layout: OciLayout, delivery: Delivery): RouteRun {
+  const { tree, reference, context } = delivery;
+  const { stallMs } = context.limits.extract;
+  return {
+    layers: () => deliverBlobs({ ...delivery, layout }),
+    extract: async () => {
+      await nameImage({ layout, name: reference.canonical, tree, stallMs });
+      return { imageId: tree.config.digest, reference: reference.canonical, route: 'layout' };
+    },
+  };
+}
+
+interface LayoutDelivery extends Delivery {
+  readonly layout: OciLayout;
+}
+
+async function deliverBlobs(delivery: LayoutDelivery): Promise<void> {
   const { context, tree } = delivery;
-  const { totalMs } = context.limits.layers;
   using work = deriveAbort(context.signal);
-  const timer = startLoopTimer(totalMs, () => {
-    work.abort(new PullDeadlineError(context.image, 'layers.totalMs', totalMs, [...context.sources.attempts]));
+  const waiting = [...new Map([tree.config, ...tree.layers].map((blob) => [blob.digest, blob])).values()];
+  const own = { ...delivery, context: { ...context, signal: work.signal } };
+  const workers = Array.from({ length: Math.min(blobsAtOnce, waiting.length) }, async () => {
+    for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
+      await deliverBlob(own, blob);
+      delivery.onBlob(blob);
+    }
   });
   try {
-    const waiting = [...new Map([tree.config, ...tree.layers].map((blob) => [blob.digest, blob])).values()];
-    const own = { ...delivery, context: { ...context, signal: work.signal } };
-    const workers = Array.from({ length: Math.min(blobsAtOnce, waiting.length) }, async () => {
-      for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
-        await deliverBlob(own, blob);
-        delivery.onBlob(blob);
-      }
-    });
-    try {
-      await Promise.all(workers);
-    } catch (error) {
-      // One blob that cannot be had ends the others: they keep what they have for the next pull.
-      work.abort(error);
-      await Promise.allSettled(workers);
-      throw error;
-    }
-  } finally {
-    timer.cancel();
+    await Promise.all(workers);
+  } catch (error) {
+    // One blob that cannot be had ends the others: they keep what they have for the next pull.
+    work.abort(error);
+    await Promise.allSettled(workers);
+    throw error;
   }
 }
 
@@ -85,7 +80,7 @@ function emptyBlob(image: string, blob: Descriptor): Uint8Array {
 }
 
 /** An image whose blobs are all in a layout. */
-export interface LayoutNaming {
+interface LayoutNaming {
   readonly layout: OciLayout;
   /** The canonical name. */
   readonly name: string;
@@ -94,12 +89,8 @@ export interface LayoutNaming {
   readonly stallMs: number;
 }
 
-/**
- * Makes the image visible under its name, when everything it consists of is there.
- *
- * @throws HostFaultError when the layout makes no progress: a network disk that died answers nothing, for ever
- */
-export async function nameImage({ layout, name, tree, stallMs }: LayoutNaming): Promise<void> {
+/** Makes the image visible under its name. A network disk that died answers nothing, for ever: that is a host fault. */
+async function nameImage({ layout, name, tree, stallMs }: LayoutNaming): Promise<void> {
   const expired = (): HostFaultError => extractLate(name, stallMs);
   for (const { bytes, digest } of tree.documents.toReversed()) {
     await withDeadline({ ms: stallMs, expired }, () => layout.putBlob(bytes, digest));

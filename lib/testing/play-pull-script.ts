@@ -5,6 +5,7 @@ import { PullExhaustedError } from '../errors/pull-exhausted-error.js';
 import { formatPlatform } from '../image/platform.js';
 import { abortable } from '../policy/deadline.js';
 import type { ComposedParts } from '../puller/compose.js';
+import { untakenRoute } from '../puller/engine-route.js';
 import type { JoinableWork } from '../puller/join.js';
 import { parkPull } from '../puller/park-pull.js';
 import type { PullRun } from '../puller/pull.js';
@@ -16,6 +17,9 @@ import type { CheckedStep, CheckedSuccess } from './checked-script.js';
 import { planScript } from './plan-script.js';
 import { type Contribution, digestFor, plausibleTotalBytes, sharesOf } from './plausible-image.js';
 import { judgeMishap } from './registry-mishap.js';
+
+/** Why a scripted pull has its route. */
+const scriptedRoute = 'as scripted: no engine was asked';
 
 /** Starts a pull that happens as a script says. */
 export function playPullScript(
@@ -135,7 +139,8 @@ class ScriptedPull {
       replicaSet,
       candidates,
       order,
-      route: 'layout',
+      route: untakenRoute(this.#job.engine).route,
+      routeReason: scriptedRoute,
     });
   }
 
@@ -243,7 +248,7 @@ class ScriptedPull {
     this.#endPhase();
     const digest = given ?? digestFor('manifest', canonical);
     const reason = this.attempts.at(-1)?.reason ?? null;
-    this.#run.callers.tell({ type: 'pull:served-from-cache', digest, why, reason });
+    this.#run.callers.tell({ type: 'pull:served-from-cache', digest, why, reason, ageMs: null });
     return {
       ...this.#common({ total: plausibleTotalBytes, fetched: 0, kept: 0, local: plausibleTotalBytes }),
       digest,
@@ -263,7 +268,9 @@ class ScriptedPull {
       reference: this.#job.reference.canonical,
       platform: formatPlatform(this.#job.platform),
       replicaSet: this.#replicaSet,
-      route: 'layout',
+      route: untakenRoute(this.#job.engine).route,
+      routeReason: scriptedRoute,
+      cachedAgeMs: null,
       failovers: this.#failovers,
       attempts: this.attempts,
       bytes,

@@ -83,7 +83,7 @@ export interface PullReport {
   readonly digest: Digest;
   /** The digest of the platform's manifest. */
   readonly manifestDigest: Digest;
-  /** The engine's own identifier of the image; for a layout the digest of the config. */
+  /** The engine's own identifier of the image: the config's digest, on Docker's containerd store the manifest's or index's. */
   readonly imageId: string;
   /** What to create a container from. */
   readonly reference: string;
@@ -93,7 +93,12 @@ export interface PullReport {
   /** The set's name, or null when the image is pulled from its own registry alone. */
   readonly replicaSet: string | null;
   readonly engine: string;
+  /** The one that brought it at last; for a cached image the one it would have taken. */
   readonly route: Route;
+  /** Why this route, in words. */
+  readonly routeReason: string;
+  /** Of a cached image: milliseconds since the engine got it, or since a registry confirmed it; null where neither is known, and for a pulled one. */
+  readonly cachedAgeMs: number | null;
   readonly served: readonly Served[];
   readonly failovers: readonly Failover[];
   readonly attempts: readonly Attempt[];

@@ -77,8 +77,9 @@ export function describePuller(start: (options: PullerOptions) => Promise<Puller
     expect(report.bytes.fetched).to.equal(report.served.reduce((sum, { bytes }) => sum + bytes, 0));
     expect(report.bytes.fetched + report.bytes.kept + report.bytes.local).to.be.at.least(report.bytes.total);
     expect(Object.keys(report).toSorted()).to.deep.equal([
-      ...['attempts', 'bytes', 'digest', 'engine', 'failovers', 'image', 'imageId', 'manifestDigest', 'operation'],
-      ...['platform', 'pullId', 'reference', 'replicaSet', 'resolution', 'route', 'served', 'source', 'timings'],
+      ...['attempts', 'bytes', 'cachedAgeMs', 'digest', 'engine', 'failovers', 'image', 'imageId', 'manifestDigest'],
+      ...['operation', 'platform', 'pullId', 'reference', 'replicaSet', 'resolution', 'route', 'routeReason'],
+      ...['served', 'source', 'timings'],
     ]);
     expect((await under.puller.explain(name)).rememberedDigest).to.equal(report.digest);
   });

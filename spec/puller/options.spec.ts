@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import { isInvalidOptionError } from '../../lib/errors/invalid-option-error.js';
 import { isInvalidReferenceError } from '../../lib/errors/invalid-reference-error.js';
 import { createPuller } from '../../lib/puller/create-puller.js';
@@ -178,9 +179,19 @@ describe('the options of a pull', () => {
     });
   }
 
-  it('name a missing engine', async () => {
-    await using puller = createPuller({});
-    expectMistake(await failureOf(puller.pullWithFailover('redis')), 'engine', /is missing.*ociLayout/);
+  it('need no engine: the image goes to Docker, where its own client would find it', async () => {
+    const dockerHost = process.env['DOCKER_HOST'];
+    process.env['DOCKER_HOST'] = `unix://${rig.directory}/docker.sock`;
+    try {
+      await using puller = createPuller({});
+      const error = await failureOf(puller.pullWithFailover('redis'));
+      if (!isHostFaultError(error)) throw error;
+      expect(error.reason.cause).to.equal('engine');
+      expect(error.message).to.include(`unix://${rig.directory}/docker.sock`);
+    } finally {
+      if (dockerHost === undefined) delete process.env['DOCKER_HOST'];
+      else process.env['DOCKER_HOST'] = dockerHost;
+    }
   });
 
   it('never show a credential in what they say', async () => {

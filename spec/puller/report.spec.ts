@@ -51,6 +51,8 @@ describe('the report of a pull', () => {
       resolution: 'first-registry',
       replicaSet: 'default',
       route: 'layout',
+      routeReason: 'the engine is an OCI image layout',
+      cachedAgeMs: null,
       served: [{ registry: `${first.host}/team`, objects: 5, bytes: totalBytes(image) }],
       failovers: [],
       attempts: [],

@@ -1,15 +1,16 @@
 import { expect } from 'chai';
 import { ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
-import { isPullDeadlineError } from '../../lib/errors/pull-deadline-error.js';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { isUnsupportedImageError } from '../../lib/errors/unsupported-image-error.js';
 import type { ImageTree } from '../../lib/failover/image-tree.js';
 import { resolveImage } from '../../lib/failover/resolve-image.js';
 import { SharedFetches } from '../../lib/failover/shared-fetch.js';
+import type { Descriptor } from '../../lib/image/descriptor.js';
 import { parsePlatform } from '../../lib/image/platform.js';
 import { parseReference } from '../../lib/image/reference.js';
-import { deliverBlobs, nameImage } from '../../lib/routes/layout.js';
+import { startLayoutRoute } from '../../lib/routes/layout.js';
+import type { RouteRun } from '../../lib/routes/route.js';
 import { layers, repackage, seededImage, type TestImage } from '../../lib/testing/index.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';
 import {
@@ -50,16 +51,22 @@ describe('the blobs of an image', () => {
     await layout.close();
   });
 
-  async function deliver(pull: HeartPull, tree: ImageTree): Promise<readonly Digest[]> {
-    const brought: Digest[] = [];
-    await deliverBlobs({
+  function start(pull: HeartPull, tree: ImageTree, onBlob: (blob: Descriptor) => void, into = layout): RouteRun {
+    return startLayoutRoute(into, {
       context: pull.context,
+      reference: parseReference('registry.example/team/app:1'),
+      platform: parsePlatform('linux/amd64'),
       tree,
-      layout,
       shared: new SharedFetches(),
       shareKey: 'key',
-      onBlob: ({ digest }) => brought.push(digest),
+      onBlob,
+      onRouteChanged: () => {},
     });
+  }
+
+  async function deliver(pull: HeartPull, tree: ImageTree): Promise<readonly Digest[]> {
+    const brought: Digest[] = [];
+    await start(pull, tree, ({ digest }) => brought.push(digest)).layers();
     return brought;
   }
 
@@ -178,21 +185,6 @@ describe('the blobs of an image', () => {
     expect(Math.max(...started), 'some bytes were kept').to.be.above(0);
   });
 
-  it('that take longer than layers.totalMs are a deadline, with the attempts so far', async () => {
-    const rig = await openHeartRig({
-      image,
-      registries: [[layers.drip({ bytesPerSecond: 10_000 })]],
-      timeouts: { layers: { firstByteMs: 500, stallMs: 500, totalMs: 700, windowMs: 60_000 } },
-    });
-    const pull = rig.openPull();
-    const tree = await treeOf(pull);
-    const startedAtMs = performance.now();
-    const error = await failureOf(deliver(pull, tree));
-    if (!isPullDeadlineError(error)) throw error;
-    expect(performance.now() - startedAtMs).to.be.within(690, 3_000);
-    await untilQuiet(rig.doubles);
-  });
-
   it('stop with the reason of the caller', async () => {
     const rig = await openHeartRig({ image, registries: [[layers.stall({ afterBytes: 50_000 })]] });
     const pull = rig.openPull();
@@ -210,8 +202,13 @@ describe('the blobs of an image', () => {
     const rig = await openHeartRig({ image: multi, registries: [[]] });
     const pull = rig.openPull();
     const tree = await treeOf(pull);
-    await deliver(pull, tree);
-    await nameImage({ layout, name: 'registry.example/team/app:1', tree, stallMs: 10_000 });
+    const run = start(pull, tree, () => {});
+    await run.layers();
+    expect(await run.extract()).to.deep.equal({
+      imageId: tree.config.digest,
+      reference: 'registry.example/team/app:1',
+      route: 'layout',
+    });
     const found = await layout.findImage('registry.example/team/app:1');
     expect(found).to.deep.include({ digest: multi.digest, size: multi.top.bytes.length, mediaType: multi.mediaType });
     for (const { digest, bytes } of tree.documents) {
@@ -220,11 +217,11 @@ describe('the blobs of an image', () => {
   });
 
   it('get no name from a disk that answers nothing: a fault of this host', async () => {
-    const rig = await openHeartRig({ image, registries: [[]] });
+    const rig = await openHeartRig({ image, registries: [[]], timeouts: { extract: { stallMs: 50 } } });
     const pull = rig.openPull();
     const tree = await treeOf(pull);
     const dead: OciLayout = { ...layout, putBlob: () => new Promise(() => {}) };
-    const error = await failureOf(nameImage({ layout: dead, name: 'registry.example/team/app:1', tree, stallMs: 50 }));
+    const error = await failureOf(start(pull, tree, () => {}, dead).extract());
     expect(isHostFaultError(error)).to.equal(true);
   });
 });

@@ -1,0 +1,73 @@
+import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { chooseRoute } from '../routes/choose.js';
+import { startLayoutRoute } from '../routes/layout.js';
+import { startLoadRoute } from '../routes/load.js';
+import { startRelayRoute } from '../routes/relay.js';
+import type { Delivery, RouteRun } from '../routes/route.js';
+import type { Route } from '../vocabulary/route.js';
+import type { PullEngine } from './pull-engine.js';
+import type { Relays } from './relays.js';
+
+/** How the bytes of one pull will reach its engine, decided before registries are asked. */
+export type PlannedRoute = CarryingRoute | DirectRoute;
+
+/** Why a route was chosen, in words; where there is a better one, how to get it. */
+interface Chosen {
+  readonly reason: string;
+}
+
+/** This process fetches, and carries what came to the engine. */
+export interface CarryingRoute extends Chosen {
+  readonly route: Exclude<Route, 'direct'>;
+  /** Begins to carry. */
+  start(delivery: Delivery): Promise<RouteRun>;
+}
+
+/** The engine fetches by itself. */
+export interface DirectRoute extends Chosen {
+  readonly route: 'direct';
+  readonly engine: DockerEngine;
+}
+
+/** Daemons whose host was told already how to get a better route. */
+const warned = new Set<string>();
+
+/** Decides the route, by asking the daemon where it is one. @throws EngineError, HostFaultError, or the signal's own reason */
+export async function planRoute(engine: PullEngine, relays: Relays, signal: AbortSignal): Promise<PlannedRoute> {
+  if (engine.kind === 'oci-layout') {
+    return {
+      route: 'layout',
+      reason: 'the engine is an OCI image layout',
+      start: async (delivery) => startLayoutRoute(engine, delivery),
+    };
+  }
+  const { route, why, advice } = await chooseRoute(engine, () => relays.of(engine), signal);
+  if (advice !== null) warnOnce(engine, `${why}: ${advice}`);
+  const reason = advice === null ? why : `${why}; ${advice}`;
+  switch (route) {
+    case 'relay':
+      return { route, reason, start: async (delivery) => startRelayRoute(engine, await relays.of(engine), delivery) };
+    case 'load':
+      return { route, reason, start: async (delivery) => startLoadRoute(engine, delivery) };
+    case 'direct':
+      return { route, reason, engine };
+  }
+}
+
+/** The engine that may pull by itself when this process reaches no registry; null where that was not left to us. */
+export function lastResortOf(engine: PullEngine): DockerEngine | null {
+  return engine.kind === 'docker' && dockerParts(engine).route === 'auto' ? engine : null;
+}
+
+function warnOnce(engine: DockerEngine, message: string): void {
+  if (warned.has(engine.address) || dockerParts(engine).route !== 'auto') return;
+  warned.add(engine.address);
+  process.emitWarning(`${engine.id}: ${message}`, { type: 'PullFailoverWarning', code: 'PULL_FAILOVER_ROUTE' });
+}
+
+/** The route of an image that needs none, since the engine has it. */
+export function untakenRoute(engine: PullEngine): Pick<PlannedRoute, 'route' | 'reason'> {
+  if (engine.kind === 'oci-layout') return { route: 'layout', reason: 'the engine is an OCI image layout' };
+  const { route } = dockerParts(engine);
+  return { route: route === 'auto' ? 'relay' : route, reason: 'the image is in the engine: no route was taken' };
+}
