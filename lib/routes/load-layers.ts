@@ -34,7 +34,8 @@ export async function countLayersThere(
     const waiting = [...new Set(images.map(({ id }) => id))].slice(0, examinedImages);
     const workers = Array.from({ length: requestsAtOnce }, async () => {
       for (let id = waiting.shift(); id !== undefined && count < diffIds.length; id = waiting.shift()) {
-        count = Math.max(count, commonBottom(diffIds, await layersOf(daemon, id, known, signal)));
+        const there = commonBottom(diffIds, await layersOf(daemon, id, known, signal));
+        count = Math.max(count, there);
       }
     });
     await Promise.all(workers);
