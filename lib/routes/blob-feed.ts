@@ -94,6 +94,7 @@ export class BlobFeed implements AsyncDisposable {
       signal.throwIfAborted();
       yield chunk;
     }
+    signal.throwIfAborted();
     await this.#spool.discard(digest);
     this.#spooled.delete(digest);
     this.start();

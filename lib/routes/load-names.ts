@@ -23,9 +23,8 @@ export function loadName(reference: Reference): ImageTag {
 
 /** How long an abort waits for a name to be taken away; after that it goes on behind the caller's back. */
 const tidyNowMs = 1_000;
-/** How long, and how often, a name is looked for that an engine may still give. */
-const tidyLaterMs = 600_000;
-const tidyEveryMs = 2_000;
+/** When a name is looked for that an engine may still give: soon, and ever more rarely, for about ten minutes. */
+const tidyLaterMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000, ...Array<number>(9).fill(60_000)];
 
 /** Where a load that failed may have left its name. */
 export interface LeftName {
@@ -43,7 +42,7 @@ export interface LeftName {
 /** Takes away the name of a load that failed; where it may still come, it is looked for behind the caller's back. */
 export async function takeBack(left: LeftName): Promise<void> {
   const found = await tidy(left);
-  if (found === 'gone' || left.ending.aborted) return;
+  if (found === 'gone') return;
   if (found === 'unknown' || left.mayStillCome) void tidyLater(left).catch(() => {});
 }
 
@@ -63,9 +62,9 @@ async function tidy({ daemon, name, ending }: LeftName): Promise<'gone' | 'absen
 }
 
 async function tidyLater(left: LeftName): Promise<void> {
-  for (let waitedMs = 0; waitedMs < tidyLaterMs; waitedMs += tidyEveryMs) {
+  for (const pauseMs of tidyLaterMs) {
     // A process that has nothing else to do need not wait: what it leaves is swept once it is dead.
-    await setTimeout(tidyEveryMs, undefined, { signal: left.ending, ref: false });
+    await setTimeout(pauseMs, undefined, { signal: left.ending, ref: false });
     const found = await tidy(left);
     if (found === 'gone' || (found === 'absent' && !left.mayStillCome)) return;
   }

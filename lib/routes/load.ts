@@ -6,7 +6,7 @@ import type { Descriptor } from '../image/descriptor.js';
 import { createLog } from '../log/log.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { readBlob } from './blob-spool.js';
-import { canonicalTagOf, textOfTag } from './image-names.js';
+import { canonicalTagOf, type ImageTag, textOfTag } from './image-names.js';
 import { rememberGiven } from './given-blobs.js';
 import { readDiffIds } from './load-layers.js';
 import { createLoadPace, type LoadPace } from './load-pace.js';
@@ -58,9 +58,11 @@ export function startLoadRoute(engine: DockerEngine, delivery: Delivery): RouteR
 async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () => void): Promise<Delivered> {
   const { image, signal } = delivery.context;
   const told = new Set<Digest>();
+  const interimNames = new Set<ImageTag>();
   const deliver = (): Promise<Delivered> =>
     bringOnce(engine, delivery, {
       onHandedOver,
+      interimNames,
       // After a restart blobs are sent again.
       onBlob: (blob) => {
         if (told.has(blob.digest)) return;
@@ -69,7 +71,10 @@ async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () 
       },
     });
   try {
-    return await evenIfRestarted(engine, delivery, deliver);
+    const delivered = await evenIfRestarted(engine, delivery, deliver);
+    // An engine that went away may have kept one; only now it can be asked again.
+    for (const name of interimNames) await dockerParts(engine).daemon.untag(textOfTag(name), signal);
+    return delivered;
   } catch (error) {
     signal.throwIfAborted();
     throw error instanceof EngineFailure ? hostErrorOf(error, engine.id, image) : error;
@@ -95,7 +100,7 @@ async function evenIfRestarted<T>(engine: DockerEngine, { context }: Delivery, w
 async function bringOnce(
   engine: DockerEngine,
   delivery: Delivery,
-  on: Pick<ArchiveLoad, 'onBlob' | 'onHandedOver'>,
+  on: Pick<ArchiveLoad, 'onBlob' | 'onHandedOver' | 'interimNames'>,
 ): Promise<Delivered> {
   const { daemon, maxLoadBytesPerSecond } = dockerParts(engine);
   const { context, tree, platform } = delivery;

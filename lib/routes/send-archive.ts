@@ -27,6 +27,8 @@ export interface ArchiveLoad {
   readonly onBlob: (blob: Descriptor) => void;
   /** Called when the engine has taken the last byte. */
   readonly onHandedOver: () => void;
+  /** Names that the engine may have given, until they were taken away. */
+  readonly interimNames: Set<ImageTag>;
 }
 
 /**
@@ -61,8 +63,11 @@ export async function sendArchive(load: ArchiveLoad): Promise<string> {
   }
   feed.start();
   try {
+    load.interimNames.add(name);
     await follow(daemon.load(handOver, handOver.signal), handOver);
-    return await moveName({ daemon, engineId, store: traits.store, tree, from: name, to: target, signal });
+    const id = await moveName({ daemon, engineId, store: traits.store, tree, from: name, to: target, signal });
+    load.interimNames.delete(name);
+    return id;
   } catch (error) {
     const wasAnswered = error instanceof EngineFailure && !error.isLost;
     const mayStillCome = traits.store === 'graph' && !wasAnswered;
