@@ -48,6 +48,10 @@ cp "$folder/resolv.conf" "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"
+# In a container they may not be there, and no daemon starts without.
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ ! -d /sys/fs/cgroup/devices ]; then
+  mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup" || true
+fi
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 mount --bind "$folder" "$root/mnt"
