@@ -1,0 +1,141 @@
+import type { DockerDaemon } from '../engine/docker-daemon.js';
+import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
+import type { EngineTraits } from '../engine/engine-traits.js';
+import { HostFaultError } from '../errors/host-fault-error.js';
+import type { Candidate } from '../failover/candidate.js';
+import { exhausted, waitForLimited } from '../failover/limited.js';
+import type { Reason } from '../vocabulary/reason.js';
+import { DirectBlame } from './direct-blame.js';
+import { DirectBooks } from './direct-books.js';
+import { DirectPlace } from './direct-place.js';
+import type { DirectDelivered, DirectRequest } from './direct-request.js';
+import { startLoadRoute } from './load.js';
+import { createMilestone } from './milestone.js';
+
+/** One image on its way into an engine that pulls it by itself. */
+export class DirectPull {
+  readonly #engine: DockerEngine;
+  readonly #daemon: DockerDaemon;
+  readonly #request: DirectRequest;
+  readonly #begun = createMilestone();
+  readonly #layers = createMilestone();
+  #work: Promise<DirectDelivered> | null = null;
+
+  constructor(engine: DockerEngine, request: DirectRequest) {
+    this.#engine = engine;
+    this.#daemon = dockerParts(engine).daemon;
+    this.#request = request;
+  }
+
+  async hasBegun(): Promise<void> {
+    await Promise.race([this.#begun.reached, this.done()]);
+  }
+
+  async hasLayers(): Promise<void> {
+    await Promise.race([this.#layers.reached, this.done()]);
+  }
+
+  done(): Promise<DirectDelivered> {
+    this.#work ??= this.#run();
+    return this.#work;
+  }
+
+  async #run(): Promise<DirectDelivered> {
+    const { context } = this.#request;
+    try {
+      return await this.#pull();
+    } catch (error) {
+      if (context.signal.aborted) throw context.signal.reason;
+      if (error instanceof EngineFailure) throw hostErrorOf(error, this.#engine.id, context.image);
+      throw error;
+    }
+  }
+
+  async #pull(): Promise<DirectDelivered> {
+    const { context } = this.#request;
+    const traits = await this.#daemon.traits({ signal: context.signal });
+    const books = new DirectBooks(this.#request, this.#object);
+    let left = this.#places(traits, books);
+    for (let waited = 0; ; waited += 1) {
+      const ready = left.filter(({ candidate }) => !this.#isLimited(candidate));
+      /** Were ended though the engine may have been unpacking: asked again, with time for that, when no other could. */
+      const patient: DirectPlace[] = [];
+      for (const place of ready) {
+        const isLast = place === ready.at(-1) && patient.length === 0;
+        const brought = await place.pull(isLast);
+        if (brought.kind === 'delivered') return brought.delivered;
+        if (brought.kind === 'useless') return this.#escape(brought.reason);
+        if (brought.mayHaveUnpacked && !isLast) patient.push(place);
+      }
+      for (const place of patient) {
+        const brought = await place.pull(true);
+        if (brought.kind === 'delivered') return brought.delivered;
+        if (brought.kind === 'useless') return this.#escape(brought.reason);
+      }
+      left = left.filter(({ candidate }) => this.#isLimited(candidate));
+      const candidates = left.map(({ candidate }) => candidate);
+      if (!(await waitForLimited(context, 'metadata', candidates, waited))) throw exhausted(context, books.lastPhase);
+    }
+  }
+
+  get #object(): string {
+    const { digest, reference } = this.#request;
+    return digest ?? reference.tag ?? 'latest';
+  }
+
+  /** In the host's order; who is to be asked last in either phase comes last, for one registry has to serve both. */
+  #places(traits: EngineTraits, books: DirectBooks): readonly DirectPlace[] {
+    const { context, places, digest } = this.#request;
+    const { sources } = context;
+    const blame = new DirectBlame(traits.store, this.#request.escape !== null);
+    const all = places.flatMap((place) => {
+      const candidate = sources.candidates.find(({ registry }) => registry === place.registry.prefix);
+      if (candidate === undefined || (digest === null && !candidate.resolves)) return [];
+      const pulled = { name: `${place.registry.host}/${place.repository}`, object: this.#object };
+      return new DirectPlace(
+        this.#engine,
+        this.#request,
+        { place, candidate, pulled, traits, books, blame },
+        {
+          onManifest: () => this.#begun.reach(),
+          onLayers: () => this.#layers.reach(),
+        },
+      );
+    });
+    const orders = [sources.order('metadata'), sources.order('layers')];
+    const isSentBack = ({ candidate }: DirectPlace, index: number): boolean =>
+      orders.some((order) =>
+        all.slice(index + 1).some((later) => order.indexOf(later.candidate) < order.indexOf(candidate)),
+      );
+    const sentBack = new Set(all.filter(isSentBack));
+    return [...all.filter((place) => !sentBack.has(place)), ...sentBack];
+  }
+
+  #isLimited(candidate: Candidate): boolean {
+    const { sources } = this.#request.context;
+    const untilMs = sources.limitedUntilMs(candidate, 'layers');
+    // Who wants to be left alone with layers is of no use for manifests either.
+    if (untilMs !== null) sources.limit(candidate, 'metadata', untilMs);
+    return sources.limitedUntilMs(candidate, 'metadata') !== null;
+  }
+
+  /** No registry helps: the image goes there as an archive, where this process can make one. */
+  async #escape(reason: Reason): Promise<DirectDelivered> {
+    const { escape, onRouteChanged } = this.#request;
+    if (escape === null) {
+      throw new HostFaultError({
+        ...reason,
+        message: `${reason.message}; end the other pulls of the daemon, or restart it`,
+      });
+    }
+    onRouteChanged({ from: 'direct', to: 'load', reason });
+    const delivery = await escape();
+    this.#begun.reach();
+    const run = startLoadRoute(this.#engine, delivery);
+    await run.layers();
+    this.#layers.reach();
+    const delivered = await run.extract();
+    return { ...delivered, digest: delivery.tree.root.digest, resolvedBy: null };
+  }
+}
