@@ -5,7 +5,8 @@ import { EngineError } from '../errors/engine-error.js';
 import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import type { Descriptor } from '../image/descriptor.js';
 import { digestAlgorithm, digestOf } from '../image/digest.js';
-import { deriveAbort, withDeadline } from '../policy/deadline.js';
+import { deriveAbort, onAbort } from '../policy/deadline.js';
+import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { contentRange, readRange, unsatisfiedRange, type ByteSpan } from './byte-range.js';
 import { DaemonSink } from './daemon-sink.js';
@@ -100,10 +101,14 @@ class BlobAnswer {
   readonly #sink: DaemonSink;
   /** Those whose activity it is: any of them may have made the daemon ask. */
   readonly #concerned = new Set<LiveImage>();
+  readonly #tried = new Set<LiveImage>();
+  /** Runs once nobody brings bytes any more and the daemon still has to take some. */
+  #patience: LoopTimer | null = null;
 
   constructor(question: AnsweredBlob, head: AnswerHead, response: ServerResponse) {
     this.#question = question;
     this.#answer = new OpenAnswer(response, head, () => {
+      this.#patience?.restart();
       for (const live of this.#concerned) live.touch();
     });
     this.#sink = new DaemonSink(this.#answer, question.span, question.key, () => {
@@ -120,25 +125,39 @@ class BlobAnswer {
     try {
       await this.#bring(leave);
     } finally {
+      this.#patience?.cancel();
       for (const done of leave) done();
     }
   }
 
   /** Lets one pull after another go on with the answer, until it is whole or nobody is left who could. */
   async #bring(leave: (() => void)[]): Promise<void> {
-    const tried = new Set<LiveImage>();
-    for (let live = this.#next(tried); live !== null;) {
-      tried.add(live);
+    for (let live = this.#next(); live !== null;) {
+      this.#tried.add(live);
       if (!this.#concerned.has(live)) leave.push(this.#concern(live));
       const release = live.hold();
+      const stopListening = onAbort(live.over, () => this.#left(release));
       try {
         const carried = await this.#carry(live);
-        live = carried === 'left' ? this.#next(tried) : null;
+        live = carried === 'left' ? this.#next() : null;
         if (live === null) await this.#finish(carried);
       } finally {
+        stopListening();
         release();
       }
     }
+  }
+
+  /** The pull that brings bytes has ended while the daemon may not be reading: neither waits for the other. */
+  #left(release: () => void): void {
+    if (this.#next() !== null) release();
+    else if (this.#sink.given === 'unsuspected' && this.#answer.isBegun) this.#answer.destroy();
+    else this.#hurry();
+  }
+
+  /** From here on the daemon has to keep reading, or it is hung up on. */
+  #hurry(): void {
+    this.#patience ??= startLoopTimer(fillStallMs, () => this.#answer.destroy());
   }
 
   #concern(live: LiveImage): () => void {
@@ -146,10 +165,12 @@ class BlobAnswer {
     return live.enter();
   }
 
-  #next(tried: ReadonlySet<LiveImage>): LiveImage | null {
+  #next(): LiveImage | null {
     const { images, repository, blob } = this.#question;
     const holders = images.holdersOf(repository, blob.digest);
-    return holders.find((live) => !tried.has(live) && live.blob(blob.digest)?.descriptor.size === blob.size) ?? null;
+    return (
+      holders.find((live) => !this.#tried.has(live) && live.blob(blob.digest)?.descriptor.size === blob.size) ?? null
+    );
   }
 
   async #carry(live: LiveImage): Promise<Carried> {
@@ -194,11 +215,11 @@ class BlobAnswer {
 
   /** The daemon has bytes that may be wrong, and must not keep them. */
   async #fill(): Promise<void> {
-    const expired = (): Error => new Error('the daemon has stopped reading');
+    this.#hurry();
     try {
-      await withDeadline({ ms: fillStallMs, expired }, () => this.#sink.fill());
+      await this.#sink.fill();
     } catch {
-      this.#answer.destroy();
+      // It has gone, or was hung up on.
     }
   }
 }

@@ -14,7 +14,7 @@ export interface DaemonBody {
 export type GivenBytes =
   /** Nothing speaks against them. */
   | 'unsuspected'
-  /** The blob was begun again, and the new bytes have not yet been compared with all of those that were given. */
+  /** The blob was begun again, and what comes now does not agree with all of what was given, or not yet. */
   | 'doubtful'
   /** They are not the blob's. */
   | 'spoiled';
@@ -26,8 +26,8 @@ const zeros: Uint8Array = new Uint8Array(256 * 1024);
 /**
  * One blob, or a part of it, on its way to a daemon. What was handed over cannot be taken back, so the last bytes are
  * withheld until the whole blob is known to be right. When the blob has to be begun again, what the daemon has is
- * compared with the new bytes: where they agree it never notices, where they do not, it gets a body whose digest it
- * will refuse by itself.
+ * compared with the new bytes: where they agree it never notices. Where they do not, one of the two is wrong, and it
+ * gets nothing more until the new ones are proved right; then, a body whose digest it will refuse by itself.
  */
 export class DaemonSink implements BlobSink {
   readonly kept = 0;
@@ -39,9 +39,13 @@ export class DaemonSink implements BlobSink {
   #offset = 0;
   /** Up to where the daemon has what it asked for. */
   #given: number;
-  /** Of what was given; of no use any more once that is spoiled. */
+  /** Of what was given. */
   #fingerprint: Fingerprint;
-  #comparison: { readonly given: string; readonly seen: Fingerprint; readonly next: Fingerprint } | null = null;
+  /** The same, finished; null while more is given. */
+  #givenMark: string | null = null;
+  #comparison: { readonly seen: Fingerprint; readonly next: Fingerprint } | null = null;
+  /** What comes now is not what was given. */
+  #isDisputed = false;
   #isSpoiled = false;
   #last: Uint8Array | null = null;
 
@@ -60,7 +64,7 @@ export class DaemonSink implements BlobSink {
 
   get given(): GivenBytes {
     if (this.#isSpoiled) return 'spoiled';
-    return this.#comparison === null ? 'unsuspected' : 'doubtful';
+    return this.#comparison === null && !this.#isDisputed ? 'unsuspected' : 'doubtful';
   }
 
   async *readKept(): AsyncIterable<Uint8Array> {}
@@ -69,6 +73,7 @@ export class DaemonSink implements BlobSink {
     const at = this.#offset;
     this.#offset += chunk.length;
     if (this.#comparison !== null) this.#compare(chunk, at);
+    if (this.#isDisputed) return done;
     const from = Math.max(this.#given, at);
     const to = Math.min(this.#span.to, this.#offset);
     if (from >= to) return done;
@@ -78,7 +83,7 @@ export class DaemonSink implements BlobSink {
       return done;
     }
     this.#given = to;
-    if (!this.#isSpoiled) this.#fingerprint.update(bytes);
+    this.#fingerprint.update(bytes);
     return this.#body.write(bytes);
   }
 
@@ -86,12 +91,17 @@ export class DaemonSink implements BlobSink {
   async restart(): Promise<void> {
     this.#offset = 0;
     this.#last = null;
-    if (this.#isSpoiled || this.#given === this.#span.from) return;
-    const given = this.#comparison?.given ?? this.#fingerprint.end();
-    this.#comparison = { given, seen: this.#key.start(), next: this.#key.start() };
+    this.#isDisputed = false;
+    if (this.#given === this.#span.from) return;
+    this.#givenMark ??= this.#fingerprint.end();
+    this.#comparison = { seen: this.#key.start(), next: this.#key.start() };
   }
 
   async commit(): Promise<void> {
+    if (this.#isDisputed) {
+      await this.fill();
+      return;
+    }
     const last = this.#last ?? nothing;
     if (this.#given + last.length < this.#span.to) throw new Error('a blob was committed before its end');
     this.#given = this.#span.to;
@@ -128,14 +138,17 @@ export class DaemonSink implements BlobSink {
     }
     if (at + chunk.length < this.#given) return;
     this.#comparison = null;
-    this.#fingerprint = comparison.next;
-    if (comparison.seen.end() !== comparison.given) this.#spoil();
+    if (comparison.seen.end() === this.#givenMark) {
+      this.#givenMark = null;
+      this.#fingerprint = comparison.next;
+    } else {
+      this.#isDisputed = true;
+    }
   }
 
   #spoil(): void {
     if (this.#isSpoiled) return;
     this.#isSpoiled = true;
-    this.#comparison = null;
     this.#onSpoiled();
   }
 }

@@ -9,7 +9,8 @@ export type RelayTarget =
   | { readonly kind: 'blob'; readonly repository: string; readonly digest: Digest }
   | { readonly kind: 'referrers'; readonly repository: string };
 
-const repository = '(?<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)';
+const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const repository = `(?<repository>${component}(?:/${component})*)`;
 const manifestPath = new RegExp(`^/v2/${repository}/manifests/(?<object>[A-Za-z0-9_:.-]{1,256})$`);
 const blobPath = new RegExp(`^/v2/${repository}/blobs/(?<object>[a-z0-9]+:[a-f0-9]+)$`);
 const referrersPath = new RegExp(`^/v2/${repository}/referrers/[a-z0-9]+:[a-f0-9]+$`);

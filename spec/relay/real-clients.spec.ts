@@ -207,7 +207,7 @@ describe('real clients take what the relay serves', function () {
       for (const creds of [[], ['--creds', 'pull-failover:wrong']]) {
         const failure = await run('skopeo', [...flags, ...creds, source]).then(
           () => '',
-          ({ stderr }: { stderr: string }) => stderr,
+          (error: unknown) => (error as { readonly stderr: string }).stderr,
         );
         expect(failure).to.match(/unauthorized|authentication required|invalid username\/password/);
       }
