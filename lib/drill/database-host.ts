@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type Dockerode from 'dockerode';
 import { dockerEngine, dockerParts, type DockerEngine } from '../engine/docker-engine.js';
 import { formatPlatform, hostPlatform, parsePlatform, runsOn } from '../image/platform.js';
-import { sleep, withDeadline } from '../policy/deadline.js';
+import { abortable, sleep, withDeadline } from '../policy/deadline.js';
 import type { TestImage } from '../testing/test-image.js';
 import { redactText } from '../vocabulary/redact.js';
 import { namespace } from './images.js';
@@ -42,6 +42,8 @@ const greetingLimitMs = 5_000;
 const answerLimitMs = 15_000;
 const askAgainMs = 100;
 const removalLimitMs = 15_000;
+const mostRemovals = 10;
+const removeAgainMs = 200;
 /** Enough to see what a server said last. */
 const mostShown = 500;
 
@@ -108,6 +110,7 @@ class OpenDatabaseHost implements DatabaseHost {
   readonly imageName: string;
   readonly #docker: Dockerode;
   readonly #drillId: string;
+  #starting: Promise<Dockerode.Container> | null = null;
 
   constructor({ docker, engine, description, server, image, drillId }: OwnParts) {
     this.#docker = docker;
@@ -120,13 +123,9 @@ class OpenDatabaseHost implements DatabaseHost {
   }
 
   async ask(reference: string, signal: AbortSignal): Promise<string> {
-    const container = await this.#docker.createContainer({
-      Image: reference,
-      Labels: { [label]: this.#drillId },
-      HostConfig: { NetworkMode: 'none' },
-      abortSignal: signal,
-    });
-    await container.start({ abortSignal: signal });
+    signal.throwIfAborted();
+    this.#starting = this.#start(reference);
+    const container = await abortable(this.#starting, signal);
     const expired = () => new Error(`${this.server.name} did not answer within ${answerLimitMs} ms`);
     try {
       return await withDeadline({ ms: answerLimitMs, signal, expired }, (limited) =>
@@ -153,10 +152,22 @@ class OpenDatabaseHost implements DatabaseHost {
     await this.engine.close();
   }
 
+  /** Never cut short: a daemon goes on creating a container that nobody waits for, and there it would stay. */
+  async #start(reference: string): Promise<Dockerode.Container> {
+    const container = await this.#docker.createContainer({
+      Image: reference,
+      Labels: { [label]: this.#drillId },
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await container.start();
+    return container;
+  }
+
   async #untilAnswered(container: Dockerode.Container, signal: AbortSignal): Promise<string> {
     for (;;) {
       signal.throwIfAborted();
-      const answer = await this.#ping(container, signal);
+      // Nothing can be asked in a container that has ended: why, its state says.
+      const answer = await this.#ping(container, signal).catch(() => '');
       if (/\bPONG\b/.test(answer)) return answer.trim();
       const { State: state } = await container.inspect();
       if (!state.Running) throw new Error(`${this.server.name} ended with ${state.ExitCode}`);
@@ -184,16 +195,24 @@ class OpenDatabaseHost implements DatabaseHost {
   }
 
   async #remove(): Promise<readonly string[]> {
-    const filters = { label: [`${label}=${this.#drillId}`] };
-    for (const { Id: id } of await this.#docker.listContainers({ all: true, filters })) {
-      await this.#docker.getContainer(id).remove({ force: true, v: true });
+    await this.#starting?.catch(() => undefined);
+    for (let tries = 1; ; tries += 1) {
+      const [containers, images] = [await this.#ownContainers(), await this.#ownImages()];
+      if (containers.length === 0 && images.length === 0) return [];
+      if (tries > mostRemovals) {
+        const left = [...containers.map((id) => `container ${id}`), ...images.map((id) => `image ${id}`)];
+        return left.map((what) => `${what} was left behind in ${this.description}`);
+      }
+      // What is busy now, or gone already, is looked at again.
+      await Promise.allSettled(containers.map((id) => this.#docker.getContainer(id).remove({ force: true, v: true })));
+      await Promise.allSettled(images.map((id) => this.#docker.getImage(id).remove({ force: true })));
+      if (tries > 1) await sleep(removeAgainMs);
     }
-    for (const id of await this.#ownImages()) await this.#docker.getImage(id).remove({ force: true });
-    const left = [
-      ...(await this.#docker.listContainers({ all: true, filters })).map(({ Id: id }) => `container ${id}`),
-      ...(await this.#ownImages()).map((id) => `image ${id}`),
-    ];
-    return left.map((what) => `${what} was left behind in ${this.description}`);
+  }
+
+  async #ownContainers(): Promise<readonly string[]> {
+    const filters = { label: [`${label}=${this.#drillId}`] };
+    return (await this.#docker.listContainers({ all: true, filters })).map(({ Id: id }) => id);
   }
 
   /** By whatever names it has come and gone: those of a pull that was cut short may be others. */
