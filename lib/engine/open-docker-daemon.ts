@@ -148,9 +148,14 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     underWay.add(running);
     try {
       await using opened = await openAnswer(docker, request, own.signal);
-      yield* readProgress(opened.answer, {
+      const lines = readProgress(opened.answer, {
         onUnknown: (line) => log(null, 'the engine said something unknown', { address, line }),
       });
+      for await (const line of lines) {
+        // Lines that had come before the abort are not told after it.
+        own.signal.throwIfAborted();
+        yield line;
+      }
     } catch (error) {
       throw own.signal.aborted ? own.signal.reason : seen(error);
     } finally {

@@ -198,6 +198,20 @@ describe('The API of a daemon', () => {
       }
     });
 
+    it('tells nothing after an abort, also of what had come before it', async () => {
+      answering(streaming('{"status":"1"}\n{"status":"2"}\n{"status":"3"}\n', done));
+      const controller = new AbortController();
+      const told: string[] = [];
+      const reading = (async () => {
+        for await (const { status } of daemon.pull(pull, controller.signal)) {
+          told.push(status);
+          if (status === '2') controller.abort('enough');
+        }
+      })();
+      expect(await failureOf(reading)).to.equal('enough');
+      expect(told).to.deep.equal(['1', '2']);
+    });
+
     it('asks nothing when it is aborted already', async () => {
       const reason = new Error('too late');
       const signal = AbortSignal.abort(reason);
