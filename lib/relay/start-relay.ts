@@ -14,13 +14,19 @@ import { createServedImages, type ServedImages } from './served-images.js';
 /** Bytes of one answer that wait in this process for a daemon which reads slowly, beside one chunk. */
 const highWaterMark: number = 512 * 1024;
 
-/** A request is one line and a few headers. Whoever takes longer to say it is no engine. */
-const headersTimeoutMs = 10_000;
-/** No request has a body. */
-const requestTimeoutMs = 15_000;
-const connectionsCheckingIntervalMs = 2_000;
-/** Between two requests of one pull a daemon may unpack for a while; what it closes itself it never finds closed. */
-const keepAliveTimeoutMs = 30_000;
+/** How long a connection may take for what is not an answer, in milliseconds. */
+export interface ConnectionPatience {
+  /** For the head of a request: one line and a few headers. Whoever takes longer is no engine. */
+  readonly headMs: number;
+  /** For all of a request; none has a body. */
+  readonly requestMs: number;
+  /** Between two requests: a daemon may unpack for a while, and finds no connection closed that it closes itself. */
+  readonly idleMs: number;
+  /** How often that is looked at. */
+  readonly checkMs: number;
+}
+
+const usualPatience: ConnectionPatience = { headMs: 10_000, requestMs: 15_000, idleMs: 30_000, checkMs: 2_000 };
 
 /** Everything that answers are made from. */
 interface Parts {
@@ -39,14 +45,17 @@ interface Parts {
  *
  * @throws Error of Node, with its `code`, when it cannot listen
  */
-export async function startRelay(options: RelayOptions): Promise<Relay> {
+export async function startRelay(
+  options: RelayOptions,
+  patience: ConnectionPatience = usualPatience,
+): Promise<Relay> {
   const connections = createConnections();
   const server = createServer({
     highWaterMark,
-    connectionsCheckingInterval: connectionsCheckingIntervalMs,
-    headersTimeout: headersTimeoutMs,
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: keepAliveTimeoutMs,
+    connectionsCheckingInterval: patience.checkMs,
+    headersTimeout: patience.headMs,
+    requestTimeout: patience.requestMs,
+    keepAliveTimeout: patience.idleMs,
     noDelay: true,
   });
   server.on('connection', connections.admit);

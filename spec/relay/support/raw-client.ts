@@ -1,0 +1,35 @@
+import { connect, type Socket } from 'node:net';
+
+/** A connection on which a spec says whatever it likes. */
+export interface RawClient {
+  readonly socket: Socket;
+  /** Everything that came, so far. */
+  readonly heard: () => string;
+  readonly isClosed: () => boolean;
+  say(text: string | Uint8Array): void;
+  leave(): void;
+}
+
+export async function openRawClient(address: string): Promise<RawClient> {
+  const colon = address.lastIndexOf(':');
+  const socket = connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });
+  const chunks: Buffer[] = [];
+  let isClosed = false;
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  // A reset is one of the ways in which it can be closed.
+  socket.on('error', () => undefined);
+  socket.once('close', () => {
+    isClosed = true;
+  });
+  await new Promise<void>((resolve) => {
+    socket.once('connect', resolve);
+    socket.once('close', () => resolve());
+  });
+  return {
+    socket,
+    heard: () => Buffer.concat(chunks).toString('latin1'),
+    isClosed: () => isClosed,
+    say: (text) => void socket.write(text),
+    leave: () => void socket.destroy(),
+  };
+}
