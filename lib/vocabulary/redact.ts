@@ -25,7 +25,7 @@ const tokenByLooks =
 /**
  * Returns the URL as it may be shown: scheme, host, path and the query's keys. User, password and fragment are gone;
  * every query value is hidden whose key is not known to be harmless, so signed URLs lose their signature, whatever its
- * key is called. Text that is not a URL with a host is hidden whole.
+ * key is called. Text that is not a URL with a host is hidden whole, but for the socket of an engine on this machine.
  *
  * A secret in the path is hidden where it can be told from a name: tokens known by their looks, and `key=value`.
  */
@@ -36,9 +36,16 @@ export function redactUrl(url: string | URL): string {
   } catch {
     return hidden;
   }
-  if (parsed.host === '') return `${parsed.protocol}${hidden}`;
+  if (parsed.host === '') {
+    return localSocket.test(parsed.protocol)
+      ? shorten(`${parsed.protocol}//${redactPath(parsed.pathname)}`)
+      : `${parsed.protocol}${hidden}`;
+  }
   return shorten(`${parsed.protocol}//${parsed.host}${redactPath(parsed.pathname)}${redactQuery(parsed.search)}`);
 }
+
+/** Where such a URL leads is a file, and nobody logs in there. */
+const localSocket = /^(?:unix|npipe):$/;
 
 function redactPath(path: string): string {
   // A password with a slash in it ends up here: `https://user:1/23@host/`.

@@ -112,6 +112,16 @@ describe('a redacted URL', () => {
     expect(redactUrl('http://')).to.equal('***');
     expect(redactUrl('https://robot:s3cr3t@')).to.equal('***');
     expect(redactUrl('data:text/plain,s3cr3t')).to.equal('data:***');
+    expect(redactUrl('file:///home/robot/s3cr3t')).to.equal('file:***');
+  });
+
+  it('is shown when it is the socket of an engine: an error about it is of no use without', () => {
+    expect(redactUrl('unix:///run/user/1000/podman.sock')).to.equal('unix:///run/user/1000/podman.sock');
+    expect(redactUrl('npipe:////./pipe/docker_engine')).to.match(/^npipe:\/\/.*pipe\/docker_engine$/);
+    expect(redactUrl('unix:///run/key=s3cr3t/x@y')).to.not.include('s3cr3t');
+    expect(redactText('engine docker:unix:///run/docker.sock is gone')).to.equal(
+      'engine docker:unix:///run/docker.sock is gone',
+    );
   });
 
   it('is short, however long the URL', () => {
