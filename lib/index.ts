@@ -7,7 +7,7 @@ export type { KindOptions, PolicyOptions, PullPolicy, WhenExhausted } from './pu
 export type { ExplainOptions, Explanation } from './puller/explain.js';
 export type { ParkedPull, ParkedPulls } from './puller/park.js';
 export { dockerEngine, type DockerEngine, type DockerEngineOptions } from './engine/docker-engine.js';
-export type { DockerLike } from './engine/docker-like.js';
+export type { DialOptions, DockerLike } from './engine/docker-like.js';
 export type { PullEngine } from './puller/pull-engine.js';
 export { ociLayout, type OciLayout, type OciLayoutOptions } from './engine/oci-layout.js';
 export type { BlobContext, BlobStore, Engine, WantedBlob } from './engine/engine.js';

@@ -303,6 +303,21 @@ export declare interface Descriptor {
     readonly artifactType?: string;
 }
 
+/** What a request to an engine consists of, as docker-modem takes it. */
+export declare interface DialOptions {
+    path: string;
+    method: string;
+    headers?: Record<string, string>;
+    options?: {
+        _query: Record<string, string>;
+        _body: Record<string, never>;
+    };
+    file?: NodeJS.ReadableStream;
+    statusCodes: Record<number, true>;
+    isStream: true;
+    abortSignal?: AbortSignal;
+}
+
 /**
  * A checked content digest, `sha256:<64 hex>` or `sha512:<128 hex>`.
  * A plain string becomes one only through `parseDigest` of the `image/` room.
@@ -329,11 +344,61 @@ declare const digestBrand: unique symbol;
  */
 export declare function divergedFrom(image: TestImage): TestImage;
 
-/** Where images go: one OCI image layout on disk. Ends with `close()`. */
+/** A Docker or Podman daemon as an engine. Ends with `close()`: its requests end then, and later ones are refused. */
+export declare interface DockerEngine extends Engine, AsyncDisposable {
+    readonly kind: 'docker';
+}
+
+/**
+ * A Docker or Podman daemon as an engine. Asks it nothing yet.
+ *
+ * @param docker the host's own dockerode, version 3 to 5; default: the daemon that Docker's own client would use
+ *   (`DOCKER_HOST`, contexts, the usual socket)
+ * @throws InvalidOptionError
+ */
+export declare function dockerEngine(docker?: DockerLike, options?: DockerEngineOptions): DockerEngine;
+
+/** How images get into a daemon. */
+export declare interface DockerEngineOptions {
+    /** What events and reports call this engine; default `docker:` and its address. */
+    readonly id?: string;
+    /**
+     * How bytes get there. `auto`, the default, is `relay` where the daemon proves that it reaches this process, else
+     * `load`.
+     */
+    readonly route?: 'auto' | 'relay' | 'load' | 'direct';
+    readonly relay?: {
+        /**
+         * Where the relay listens in this process: a port, or `host:port`; default `127.0.0.1` and a free port. In a
+         * container, `0.0.0.0:5055`, with that port published on 127.0.0.1 of the daemon's host.
+         */
+        readonly listen?: string | number;
+        /** `host:port` as the daemon sees the relay; default: where it listens. */
+        readonly advertise?: string;
+    };
+    readonly load?: {
+        /** How fast an archive is sent at most, in bytes per second; default `Infinity`. */
+        readonly maxBytesPerSecond?: number;
+    };
+}
+
+/**
+ * A dockerode of version 3, 4 or 5, the host's own. Of all it can do, only the way to the engine is used, which tunnels
+ * and certificates, sockets and pipes are hidden behind.
+ */
+export declare interface DockerLike {
+    readonly modem: {
+        dial(options: DialOptions, callback: (error: unknown, answer?: unknown) => void): unknown;
+    };
+}
+
+/** Where images go: one OCI image layout on disk, or one Docker or Podman daemon. Ends with `close()`. */
 export declare interface Engine {
     /** What events and reports call it; two engines of one puller have different ones. */
     readonly id: string;
-    readonly kind: 'oci-layout';
+    readonly kind: 'oci-layout' | 'docker';
+    /** Where it is: a directory, or the address of a daemon, without credentials. Two objects with one address are one place. */
+    readonly address: string;
     /** Ends what is open, keeps what was written, and waits until nothing is under way. Idempotent. */
     close(): Promise<void>;
 }
@@ -848,6 +913,7 @@ export declare class NotConfiguredError extends PullFailoverError {
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
  */
 export declare interface OciLayout extends Engine, BlobStore, AsyncDisposable {
+    readonly kind: 'oci-layout';
     /** Absolute. */
     readonly directory: string;
     /** The blob's bytes, verified. Null when it is not there, larger than `maxBytes`, or not what its digest says. */
@@ -1084,6 +1150,9 @@ export declare type PullEnd = ({
     readonly kind: 'never-end';
 };
 
+/** Where a puller can bring images. */
+export declare type PullEngine = OciLayout | DockerEngine;
+
 /** Brings images into engines, whatever the registries do. One puller serves many engines; end it with `close()`. */
 export declare interface Puller extends AsyncDisposable {
     /** What happens, while it happens. */
@@ -1135,8 +1204,11 @@ export declare interface PullerDouble extends Puller {
 
 /** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
 export declare interface PullerOptions extends PolicyOptions {
-    /** Where images go: `ociLayout('./images')`. Without one, each pull has to name its own. It is not closed with the puller. */
-    readonly engine?: OciLayout;
+    /**
+     * Where images go: `dockerEngine()` or `ociLayout('./images')`; it is not closed with the puller. Default: Docker, where
+     * its own client would find it.
+     */
+    readonly engine?: PullEngine;
     /** One replica set, in order of priority: prefixes such as `quay.io/team`, or objects with more to say. */
     readonly registries?: readonly (string | RegistryOptions)[];
     /** Several replica sets, instead of `registries`. With neither, each image is pulled from its own registry. */
@@ -1163,7 +1235,7 @@ export declare interface PullerOptions extends PolicyOptions {
 }
 
 /** Everything a puller says, as one union over `type`. */
-export declare type PullEvent = PullStarted | PullPlanned | PullJoined | PhaseStarted | PhaseEnded | PullProgressed | RegistryFailed | PullFailedOver | PullServedFromCache | PullParked | PullResumed | PullSucceeded | PullFailed | PullAborted | ReplicaMissing | ReplicaDiverged | ReplicaRepackaged | TagResolvedByReplica | RegistryCredentialsRejected | CircuitOpened | CircuitHalfOpened | CircuitClosed;
+export declare type PullEvent = PullStarted | PullPlanned | PullJoined | PhaseStarted | PhaseEnded | PullProgressed | RegistryFailed | PullFailedOver | PullRouteChanged | PullServedFromCache | PullParked | PullResumed | PullSucceeded | PullFailed | PullAborted | ReplicaMissing | ReplicaDiverged | ReplicaRepackaged | TagResolvedByReplica | RegistryCredentialsRejected | CircuitOpened | CircuitHalfOpened | CircuitClosed;
 
 /** What it returns is ignored, except that a rejected promise is logged. */
 export declare type PullEventListener<Name extends PullEventName> = (event: PullEventNamed<Name>) => unknown;
@@ -1249,6 +1321,14 @@ export declare class PullFailoverError extends Error {
     constructor(message: string, details: ErrorDetails);
 }
 
+/** What a dockerode is given failover with: a puller's options, or the puller itself where it serves several engines. */
+export declare type PullFailoverOptions = (Omit<PullerOptions, 'engine'> | {
+    readonly puller: Puller;
+}) & {
+    /** How images are brought into this Docker. */
+    readonly engine?: DockerEngineOptions;
+};
+
 /** A place in a script at which the pull waits for the test. */
 export declare interface PullHold {
     readonly kind: 'hold';
@@ -1282,7 +1362,7 @@ export declare interface PullOptions extends KindOptions {
     /** What the host is doing; carried by every event. */
     readonly operation?: Operation;
     /** Where the image goes; default the puller's. */
-    readonly engine?: OciLayout;
+    readonly engine?: PullEngine;
     /** `os/architecture[/variant]`; default the puller's. */
     readonly platform?: string;
     /** Instead of the registry's own; bound to the image's own registry: no other host ever sees them. */
@@ -1310,6 +1390,8 @@ export declare interface PullPlanned extends OfPull<'pull:planned'> {
     /** The registries in the order in which each phase will ask them. */
     readonly order: Readonly<Record<RegistryPhase, readonly string[]>>;
     readonly route: Route;
+    /** Why this route, in words; where there is a better one, how to get it. */
+    readonly routeReason: string;
 }
 
 /**
@@ -1338,7 +1420,7 @@ export declare interface PullReport {
     readonly digest: Digest;
     /** The digest of the platform's manifest. */
     readonly manifestDigest: Digest;
-    /** The engine's own identifier of the image; for a layout the digest of the config. */
+    /** The engine's own identifier of the image: the config's digest, on Docker's containerd store the manifest's or index's. */
     readonly imageId: string;
     /** What to create a container from. */
     readonly reference: string;
@@ -1348,7 +1430,12 @@ export declare interface PullReport {
     /** The set's name, or null when the image is pulled from its own registry alone. */
     readonly replicaSet: string | null;
     readonly engine: string;
+    /** The one that brought it at last; for a cached image the one it would have taken. */
     readonly route: Route;
+    /** Why this route, in words. */
+    readonly routeReason: string;
+    /** Of a cached image: milliseconds since the engine got it, or since a registry confirmed it; null where neither is known, and for a pulled one. */
+    readonly cachedAgeMs: number | null;
     readonly served: readonly Served[];
     readonly failovers: readonly Failover[];
     readonly attempts: readonly Attempt[];
@@ -1360,6 +1447,13 @@ export declare interface PullReport {
 export declare interface PullResumed extends OfPull<'pull:resumed'> {
     readonly parkedMs: number;
     readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'interval' | 'promoted';
+}
+
+/** Bytes reach the engine in another way than was planned. At most once per pull and route that is left. */
+export declare interface PullRouteChanged extends OfPull<'pull:route-changed'> {
+    readonly from: Route;
+    readonly to: Route;
+    readonly reason: Reason;
 }
 
 /** The steps and ready-made scripts of `createPullerDouble`. */
@@ -1412,6 +1506,8 @@ export declare interface PullServedFromCache extends OfPull<'pull:served-from-ca
     /** Why no registry was used: the policy, or the last failure. */
     readonly why: 'if-not-present' | 'never' | 'exhausted';
     readonly reason: Reason | null;
+    /** Milliseconds since the engine got it, or since a registry confirmed it; null where neither is known. */
+    readonly ageMs: number | null;
 }
 
 /** The pull was accepted. Once per pull, before anything else of it. */
@@ -1467,7 +1563,7 @@ export declare interface Reason {
 }
 
 /** What exactly was seen, in a word that stays the same over versions. */
-export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'connection-closed' | 'connection-timed-out' | 'host-unreachable' | 'dns-not-found' | 'dns-failed' | 'dns-down' | 'egress-down' | 'tls-failed' | 'proxy-failed' | 'request-late' | 'metadata-late' | 'first-byte-late' | 'stalled' | 'too-slow' | 'layers-late' | 'extract-late' | `http-${number}` | 'digest-mismatch' | 'length-mismatch' | 'range-mismatch' | 'content-encoded' | 'malformed-json' | 'malformed-response' | 'media-type-mismatch' | 'too-large' | 'redirect-loop' | 'redirect-downgrade' | 'redirect-private' | 'redirect-malformed' | 'challenge-malformed' | 'realm-untrusted' | 'token-malformed' | 'credentials-unavailable' | 'credentials-rejected' | 'contact-forbidden' | 'disk-full' | 'disk-failed' | 'process-late' | 'platform-missing' | 'image-unsupported' | 'engine-failed' | 'deadline' | 'aborted' | 'unexpected';
+export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'connection-closed' | 'connection-timed-out' | 'host-unreachable' | 'dns-not-found' | 'dns-failed' | 'dns-down' | 'egress-down' | 'tls-failed' | 'proxy-failed' | 'request-late' | 'metadata-late' | 'first-byte-late' | 'stalled' | 'too-slow' | 'layers-late' | 'extract-late' | `http-${number}` | 'digest-mismatch' | 'length-mismatch' | 'range-mismatch' | 'content-encoded' | 'malformed-json' | 'malformed-response' | 'media-type-mismatch' | 'too-large' | 'redirect-loop' | 'redirect-downgrade' | 'redirect-private' | 'redirect-malformed' | 'challenge-malformed' | 'realm-untrusted' | 'token-malformed' | 'credentials-unavailable' | 'credentials-rejected' | 'contact-forbidden' | 'disk-full' | 'disk-failed' | 'process-late' | 'platform-missing' | 'image-unsupported' | 'engine-failed' | 'engine-wedged' | 'engine-poisoned' | 'deadline' | 'aborted' | 'unexpected';
 
 /** How blobs are redirected. */
 export declare interface RedirectOptions {
@@ -1981,6 +2077,27 @@ export declare type WantedBlob = Pick<Descriptor, 'digest' | 'size' | 'mediaType
  */
 export declare type WhenExhausted = 'fail' | 'use-cached' | {
     readonly waitMs: number;
+};
+
+/**
+ * Returns the same dockerode, whose `pull()` and `createImage({ fromImage })` go through failover; promise, callback and
+ * stream forms, `followProgress` and in-band errors are dockerode's. Everything else is the given object's own.
+ *
+ * - The promise settles when the image is known, or cannot be had; such a failure is the `PullFailoverError` itself, with
+ *   the `statusCode` a daemon would have answered with.
+ * - What fails later is the last line, `{ error, errorDetail }`. Destroying the stream, or `abortSignal`, ends the pull.
+ * - `authconfig` goes to the image's own registry alone, and to none when its `serveraddress` names another one.
+ * - Every tag of a repository (`createImage` without a tag) and `fromSrc` are dockerode's own, without failover; a host
+ *   or a set that the options refuse is refused there too.
+ *
+ * `puller` is what they go through, for everything that dockerode has no words for. Unless it was given, it is this
+ * object's own: end it with `await docker.puller.close()`; pulls are refused from then on, nothing else is.
+ *
+ * @param docker dockerode 3 to 5
+ * @throws InvalidOptionError
+ */
+export declare function withPullFailover<T extends DockerLike>(docker: T, options?: PullFailoverOptions): T & {
+    readonly puller: Puller;
 };
 
 export { }
