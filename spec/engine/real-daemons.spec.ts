@@ -239,7 +239,9 @@ for (const { name, require, start, product, version } of engines) {
       await engine.restart();
       await back;
       expect((await daemon.traits({})).store).to.equal(engine.store);
-      await drain(daemon.pull(pullOf('3.0'), never));
+      const again = (): Promise<unknown> => drain(daemon.pull(pullOf('3.0'), never));
+      // A containerd that was killed may trip once over the folder of a snapshot that it had not written down.
+      await again().catch(again);
     });
 
     it('is reached as Docker’s own client would reach it', async () => {
