@@ -82,7 +82,7 @@ for (const kind of Object.values(engineKinds)) {
       await pull.whole();
       expect(pull.changes).to.deep.equal([]);
       const asked = next.double('A').requests.flatMap(({ kind, object }) => (kind === 'blob' ? [object] : []));
-      expect(asked.toSorted()).to.deep.equal([grown.config.digest, grown.layers[2]?.digest].toSorted());
+      expect(asked).to.have.members([grown.config.digest, grown.layers[2]?.digest]);
       const again = await rig.start(next.openPull(), { reference: 'registry.example/team/app:2' });
       await again.whole();
       const layersAgain = next

@@ -1,4 +1,3 @@
-import { type IncomingMessage, request } from 'node:http';
 import { finished } from 'node:stream/promises';
 import { expect } from 'chai';
 import type { EngineStore } from '../../lib/engine/engine-traits.js';
@@ -13,9 +12,9 @@ import {
 } from '../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig } from '../failover/support/heart-rig.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';
-import type { RealEngine } from '../support/real-engine.js';
 import { until } from '../support/until.js';
 import { createContainerFrom, engineKinds } from './load-rig.js';
+import { openPull } from './support/other-client.js';
 import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 /** Short for a real daemon, and long beside what one that is well needs here. */
@@ -28,17 +27,6 @@ const marginMs = 3_000;
 interface StuckPull {
   /** Ends the client, as a person does who has waited long enough. */
   leave(): Promise<void>;
-}
-
-/** Pulls as any other client does. Podman takes plain HTTP only through its own endpoint. */
-function openPull({ socketPath, store }: RealEngine, image: string, signal: AbortSignal): Promise<IncomingMessage> {
-  const path =
-    store === 'podman'
-      ? `/v4.0.0/libpod/images/pull?reference=${image}&tlsVerify=false`
-      : `/images/create?fromImage=${image}`;
-  return new Promise((resolve, reject) => {
-    request({ socketPath, path, method: 'POST', signal, agent: false }, resolve).on('error', reject).end();
-  });
 }
 
 for (const [name, kind] of Object.entries(engineKinds)) {
