@@ -9,7 +9,7 @@ import { judge } from '../health/verdict.js';
 import { parseDigest } from '../image/digest.js';
 import { formatPlatform } from '../image/platform.js';
 import { createLog } from '../log/log.js';
-import { withDeadline } from '../policy/deadline.js';
+import { sleep, withDeadline } from '../policy/deadline.js';
 import { CredentialsUnavailableError } from '../registries/credentials-unavailable.js';
 import type { PlaceWithCredentials } from '../registries/override-credentials.js';
 import type { Reason } from '../vocabulary/reason.js';
@@ -142,7 +142,7 @@ export class DirectPlace {
       givesManifests: context.sources.isGood(this.candidate, 'metadata'),
     };
     if (outcome.kind === 'failed') {
-      const finding = blame.failed(outcome, of, mayRepeat);
+      const finding = blame.failed(outcome, of, mayRepeat, isLast);
       if (finding.kind === 'stop') throw outcome.failure;
       return this.#follows(finding, startedAtMs, outcome.phases);
     }
@@ -150,16 +150,18 @@ export class DirectPlace {
     return this.#follows(blame.late(outcome, of), startedAtMs, outcome.phases);
   }
 
-  #follows(
+  async #follows(
     finding: Exclude<DirectFinding, { kind: 'stop' }>,
     startedAtMs: number,
     { bytes }: DirectPhases,
-  ): Brought | 'again' {
+  ): Promise<Brought | 'again'> {
     if (finding.told !== null) this.#writeDown(finding.told, startedAtMs, bytes);
     switch (finding.kind) {
       case 'again':
+        await sleep(finding.afterMs, this.#request.context.signal);
         return 'again';
       case 'next':
+        await sleep(finding.afterMs, this.#request.context.signal);
         return { kind: 'next', mayHaveUnpacked: finding.mayHaveUnpacked };
       case 'useless': {
         const message = `engine ${this.#engine.id} cannot pull ${this.#request.context.image}: ${finding.why}`;
