@@ -37,7 +37,8 @@ export async function nameByDigest(naming: DigestNaming): Promise<string | null>
   const name = `${reference.name}@${reference.digest}`;
   try {
     if ((await daemon.inspect(name, signal)) !== null) return null;
-    if (await isWell(naming)) {
+    // An image of the cache is used so that no registry is asked.
+    if (report.source === 'registry' && (await isWell(naming))) {
       const expired = () => new Error(`it took more than ${namingLimitMs} ms`);
       await withDeadline({ ms: namingLimitMs, signal, expired }, (limited) => pullName(naming, limited));
       if ((await daemon.inspect(name, signal)) !== null) return null;

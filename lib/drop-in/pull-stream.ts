@@ -10,6 +10,7 @@ export class PullStream extends Readable {
   readonly #waiting = new Map<string | symbol, string>();
   readonly #onDestroyed: () => void;
   #isWanted = false;
+  #isScheduled = false;
   #hasEnded = false;
 
   /** @param onDestroyed called once, also after an orderly end */
@@ -22,18 +23,18 @@ export class PullStream extends Readable {
   tell(line: ProgressLine, key?: string): void {
     if (this.#hasEnded || this.destroyed) return;
     this.#waiting.set(key ?? Symbol('line'), `${JSON.stringify(line)}\r\n`);
-    this.#pass();
+    this.#schedule();
   }
 
-  /** The stream ends as soon as what was written has been read. */
+  /** The stream ends as soon as what was told has been read. */
   finish(): void {
     this.#hasEnded = true;
-    this.#pass();
+    this.#schedule();
   }
 
   override _read(): void {
     this.#isWanted = true;
-    this.#pass();
+    this.#schedule();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -42,21 +43,27 @@ export class PullStream extends Readable {
     done(error);
   }
 
+  /** Never at once: what a reader throws is an uncaught exception of its own, not a fault of whoever tells. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    process.nextTick(() => {
+      this.#isScheduled = false;
+      this.#pass();
+    });
+  }
+
   #pass(): void {
-    while (this.#isWanted) {
-      const [next] = this.#waiting;
-      if (next === undefined) {
-        if (this.#hasEnded) {
-          this.#isWanted = false;
-          this.push(null);
-        }
-        return;
-      }
-      const [key, text] = next;
-      this.#waiting.delete(key);
-      this.#isWanted = false;
-      // A reader may ask for more while it is given this.
-      if (this.push(text)) this.#isWanted = true;
+    if (!this.#isWanted || this.destroyed) return;
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      if (this.#hasEnded) this.push(null);
+      return;
     }
+    const [key, text] = next;
+    this.#waiting.delete(key);
+    // The next line comes also when the reader of this one throws.
+    this.#schedule();
+    this.#isWanted = this.push(text);
   }
 }

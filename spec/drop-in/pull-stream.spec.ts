@@ -82,6 +82,34 @@ describe('the stream of a pull', () => {
     expect(stream.read()).to.equal(null);
   });
 
+  it('lets what its reader throws be an uncaught exception, as with dockerode, and goes on', async () => {
+    const { stream } = open();
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const caught: unknown[] = [];
+    const read: string[] = [];
+    process.on('uncaughtException', (error) => caught.push(error));
+    try {
+      const thrown = new Error('of the reader');
+      stream.on('data', (chunk: Buffer) => {
+        read.push(String(chunk));
+        if (read.length === 1) throw thrown;
+      });
+      await turn();
+      expect(() => {
+        stream.tell({ status: 'one' });
+        stream.tell({ status: 'two' });
+        stream.finish();
+      }).to.not.throw();
+      await until(() => stream.closed);
+      expect(caught).to.deep.equal([thrown]);
+      expect(read).to.deep.equal([lineOf('one'), lineOf('two')]);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const listener of listeners) process.on('uncaughtException', listener);
+    }
+  });
+
   it('ends with end and close, and without an error', async () => {
     const { stream, destroyed } = open();
     const told: string[] = [];

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import type Dockerode from 'dockerode';
 import { withPullFailover, type PullFailoverOptions } from '../../lib/drop-in/with-pull-failover.js';
@@ -140,6 +141,29 @@ for (const kind of Object.values(engineKinds)) {
       await expectNothingLeft(nameAt(quay));
     });
 
+    it('lets a container be created from the digest of a private image, and shows the credentials to nobody else', async () => {
+      const auth = { kind: 'basic', users: { ann: 's3cret' } } as const;
+      const [quay, hub] = [await start({ auth, strict: false }), await start({ strict: false })];
+      const docker = wrap([quay, hub]);
+      const name = `${quay.host}/team/app@${image.digest}`;
+      const authconfig = { username: 'ann', password: 's3cret' };
+      const output = await follow(docker, await docker.pull(name, { authconfig }));
+      expect(output.at(-1)?.status).to.equal(`Status: Downloaded newer image for ${name}`);
+      expect(hub.connections).to.equal(0);
+      await createContainerFrom(docker, name);
+      await expectNothingLeft((await docker.getImage(name).inspect()).Id);
+    });
+
+    it('rejects with 404 when the credentials are wrong, and repeats them nowhere', async () => {
+      const auth = { kind: 'basic', users: { ann: 's3cret' } } as const;
+      const docker = wrap([await start({ auth })]);
+      const [quay] = docker.puller.health();
+      const name = `${quay?.registry ?? ''}/app:1.2`;
+      const failure = await failureOf(docker.pull(name, { authconfig: { username: 'ann', password: 'wr0ng-wr0ng' } }));
+      expect(failure).to.include({ statusCode: 404 });
+      expect(inspect(failure, { depth: Infinity })).to.not.include('wr0ng');
+    });
+
     it('rejects with 404 when nobody has it, and leaves nothing behind', async () => {
       const [quay, hub] = [await start(), await start()];
       const docker = wrap([quay, hub]);
@@ -163,14 +187,16 @@ for (const kind of Object.values(engineKinds)) {
     });
 
     it('ends the pull in the engine when the stream is destroyed, and the next one is fine', async () => {
-      const slow = await start({ bandwidth: { totalBytesPerSecond: 200_000 } });
+      // A containerd store may still have the layers of images that were removed.
+      const images = { 'team/app:1.2': seededImage({ bytes: 800_000, seed: `ended ${kind.title}` }) };
+      const slow = await start({ images, bandwidth: { totalBytesPerSecond: 200_000 } });
       const docker = wrap([slow]);
       const stream = await docker.pull(nameAt(slow));
       await until(() => slow.bytesSent > 60_000);
       (stream as unknown as { destroy(): void }).destroy();
       await until(() => slow.requests.every(({ outcome }) => outcome !== 'open'));
       await expectNothingLeft();
-      const fast = await start();
+      const fast = await start({ images });
       const other = wrap([fast]);
       const output = await follow(other, await other.pull(nameAt(fast)));
       expect(output.at(-1)?.status).to.match(/^Status: Downloaded/);

@@ -150,6 +150,46 @@ describe('a dockerode with failover', () => {
     expect(options).to.deep.equal({ authconfig, platform: 'linux/arm64' });
   });
 
+  it('lets callers of one image share its pull, each with a stream of its own', async () => {
+    const { wrapped, double } = open();
+    const hold = pulls.hold();
+    double.script('quay.io/team/app:1', [hold, pulls.failOver(), pulls.succeed()]);
+    const streams = [wrapped.pull('quay.io/team/app:1'), wrapped.pull('quay.io/team/app:1')];
+    await hold.reached;
+    streams.push(wrapped.pull('quay.io/team/app:1'));
+    hold.open();
+    const outputs = await Promise.all(streams.map(async (stream) => (await follow(wrapped, await stream)).output));
+    for (const output of outputs) {
+      expect(output[0]?.status).to.equal('Pulling from team/app');
+      expect(output.filter(({ status }) => status?.startsWith('Failed over'))).to.have.length(1);
+      expect(lastStatus(output)).to.match(/^Status: Downloaded/);
+    }
+    expect(new Set(await Promise.all(streams)).size).to.equal(3);
+  });
+
+  it('goes on for the others when one of them has had enough', async () => {
+    const { wrapped, double } = open();
+    const hold = pulls.hold();
+    double.script('quay.io/team/app:1', [pulls.failOver(), hold, pulls.succeed()]);
+    const [first, second] = [await wrapped.pull('quay.io/team/app:1'), await wrapped.pull('quay.io/team/app:1')];
+    (first as unknown as { destroy(): void }).destroy();
+    await until(() => double.calls[0]?.outcome === 'aborted');
+    hold.open();
+    expect(lastStatus((await follow(wrapped, second)).output)).to.match(/^Status: Downloaded/);
+  });
+
+  it('pulls also when it is asked from within a listener of its puller', async () => {
+    const { wrapped } = open();
+    let nested: Promise<NodeJS.ReadableStream> | null = null;
+    wrapped.puller.events.once('pull:started', () => {
+      nested = wrapped.pull('quay.io/team/other:1');
+    });
+    await follow(wrapped, await wrapped.pull('quay.io/team/app:1'));
+    const { output } = await follow(wrapped, await (nested as unknown as Promise<NodeJS.ReadableStream>));
+    expect(output[0]).to.deep.equal({ status: 'Pulling from team/other', id: '1' });
+    expect(lastStatus(output)).to.match(/^Status: Downloaded newer image for quay\.io\/team\/other:1$/);
+  });
+
   it('tells a failover between the lines', async () => {
     const { wrapped, double } = open();
     double.script('quay.io/team/app:1', pulls.outage());
