@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { constants, type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBatchedWriter } from '../engine/batched-writer.js';
 import type { BlobSink } from '../engine/blob-sink.js';
 import type { BlobStore, WantedBlob } from '../engine/engine.js';
 import { readChunks } from '../engine/read-chunks.js';
+import { fileErrorCode } from '../files/file-error.js';
 import type { Descriptor } from '../image/descriptor.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { embeddedBytes } from './embedded-blob.js';
@@ -18,8 +19,8 @@ interface SpooledBlob {
 
 /**
  * Keeps blobs on disk from their first byte until they were handed on, so that only verified ones are. The files lie
- * in the system's folder for temporary files (`TMPDIR`) and have no name there: however this process ends, the
- * system takes their room back.
+ * in the system's folder for temporary files (`TMPDIR`) and have no name there: however this process ends, the system
+ * takes their room back.
  */
 export class BlobSpool implements BlobStore, AsyncDisposable {
   readonly #directory: string;
@@ -86,14 +87,7 @@ export class BlobSpool implements BlobStore, AsyncDisposable {
   }
 
   async #create(): Promise<FileHandle> {
-    const path = join(this.#directory, `pull-failover-${randomUUID()}`);
-    const handle = await open(path, 'wx+', 0o600);
-    try {
-      await unlink(path);
-    } catch (error) {
-      await handle.close();
-      throw error;
-    }
+    const handle = (await openNameless(this.#directory)) ?? (await openUnlinked(this.#directory));
     this.#open.add(handle);
     return handle;
   }
@@ -101,6 +95,36 @@ export class BlobSpool implements BlobStore, AsyncDisposable {
   async #close(handle: FileHandle): Promise<void> {
     await handle.close();
     this.#open.delete(handle);
+  }
+}
+
+/** `O_TMPFILE` of Linux, for which Node has no name: a file in this directory that never has one. */
+const nameless: number | null =
+  process.platform === 'linux' ? constants.O_RDWR | constants.O_DIRECTORY | 0o20_000_000 : null;
+
+/** What kernels and file systems say that do not know such files. */
+const unknownToSystem: ReadonlySet<string | null> = new Set(['EISDIR', 'EOPNOTSUPP', 'ENOTSUP', 'EINVAL']);
+
+async function openNameless(directory: string): Promise<FileHandle | null> {
+  if (nameless === null) return null;
+  try {
+    return await open(directory, nameless, 0o600);
+  } catch (error) {
+    if (unknownToSystem.has(fileErrorCode(error))) return null;
+    throw error;
+  }
+}
+
+/** The next best: the name is there for a moment only, but a process may be killed in it. */
+export async function openUnlinked(directory: string): Promise<FileHandle> {
+  const path = join(directory, `pull-failover-${randomUUID()}`);
+  const handle = await open(path, 'wx+', 0o600);
+  try {
+    await unlink(path);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }
 

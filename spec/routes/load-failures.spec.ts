@@ -30,7 +30,8 @@ function spoolFiles(): readonly string[] {
       return '';
     }
   });
-  const isSpool = /\/pull-failover-[0-9a-f]{8}-[0-9a-f-]{27}(?: \(deleted\))?$/;
+  // Linux shows a file that never had a name by its number.
+  const isSpool = /\/(?:pull-failover-[0-9a-f]{8}-[0-9a-f-]{27}|#\d+)(?: \(deleted\))?$/;
   const named = readdirSync(tmpdir()).map((name) => join(tmpdir(), name));
   return [...open, ...named].filter((path) => isSpool.test(path));
 }

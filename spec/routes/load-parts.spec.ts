@@ -5,7 +5,7 @@ import type { Descriptor } from '../../lib/image/descriptor.js';
 import { digestOf } from '../../lib/image/digest.js';
 import { parseReference } from '../../lib/image/reference.js';
 import { BlobFeed } from '../../lib/routes/blob-feed.js';
-import { BlobSpool } from '../../lib/routes/blob-spool.js';
+import { BlobSpool, openUnlinked } from '../../lib/routes/blob-spool.js';
 import { HandOver, type HandOverOptions } from '../../lib/routes/hand-over.js';
 import { textOfTag } from '../../lib/routes/image-names.js';
 import { readDiffIds } from '../../lib/routes/load-layers.js';
@@ -82,6 +82,14 @@ describe('a spool', () => {
     await sinks[2]!.commit();
     await spool[Symbol.asyncDispose]();
     expect(spool.files).to.equal(0);
+  });
+
+  it('has a file whose name is gone at once where the system knows none without a name', async () => {
+    const handle = await openUnlinked(directory.path);
+    expect(readdirSync(directory.path)).to.deep.equal([]);
+    await handle.write(bytes, 0, bytes.length, 0);
+    expect((await handle.read(Buffer.alloc(100), 0, 100, 0)).bytesRead).to.equal(bytes.length);
+    await handle.close();
   });
 
   it('says what the disk said where its folder is not to be had', async () => {

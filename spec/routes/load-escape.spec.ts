@@ -1,0 +1,205 @@
+import type Dockerode from 'dockerode';
+import { expect } from 'chai';
+import type { DockerEngine } from '../../lib/engine/docker-engine.js';
+import { isEngineError } from '../../lib/errors/engine-error.js';
+import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
+import {
+  layers,
+  seededImage,
+  startRegistryDouble,
+  type RegistryDouble,
+  type TestImage,
+} from '../../lib/testing/index.js';
+import { closeHeartRigs, openHeartRig } from '../failover/support/heart-rig.js';
+import { blobOf, imageOf, manifestOf } from '../failover/support/test-documents.js';
+import { failureOf } from '../support/failure-of.js';
+import type { RealEngine } from '../support/real-engine.js';
+import { until } from '../support/until.js';
+import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './load-rig.js';
+
+/** Another client's pull, from a registry of its own; ends when its connection does. */
+function startPull(docker: Dockerode, reference: string): { readonly isOver: boolean; readonly end: () => void } {
+  const abort = new AbortController();
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+  };
+  docker.pull(reference, { abortSignal: abort.signal }, (error: unknown, stream?: NodeJS.ReadableStream) => {
+    if (error !== null) over();
+    stream?.on('error', over).on('end', over).resume();
+  });
+  return {
+    get isOver() {
+      return isOver;
+    },
+    end: () => abort.abort(),
+  };
+}
+
+for (const kind of [engineKinds.installed, engineKinds.nextClassic, engineKinds.nextContainerd]) {
+  describe(`a load into ${kind.title} that others hold up`, function () {
+    this.timeout(60_000);
+    kind.require();
+    let real: RealEngine;
+    let engine: DockerEngine;
+    let registry: RegistryDouble | null = null;
+    beforeEach(async () => {
+      real = await kind.start();
+      engine = engineOf(real);
+    });
+    afterEach(async () => {
+      // First its upstream: what a daemon waits for it waits for after its own end, too.
+      await registry?.close();
+      registry = null;
+      await closeHeartRigs();
+      await engine?.close();
+      await real?.close();
+    });
+
+    async function expectLoaded(image: TestImage): Promise<void> {
+      const rig = await openHeartRig({ image, registries: [[]] });
+      const load = await startLoad(engine, rig.openPull());
+      const startMs = performance.now();
+      await load.whole();
+      expect(performance.now() - startMs).to.be.below(8_000);
+      await createContainerFrom(real.docker, usualReference);
+    }
+
+    it('goes through although another client waits for the same layers, at a registry that stalls', async () => {
+      const image = seededImage({ layers: 3, bytes: 3_000_000, seed: 'escape same' });
+      registry = await startRegistryDouble({
+        images: { 'team/app:1': image },
+        // Docker offers to take layers compressed once more.
+        strict: false,
+        faults: [
+          layers.noHeaders({ object: image.layers[0]!.digest }),
+          ...image.layers.slice(1).map(({ digest }) => layers.stall({ object: digest, afterBytes: 1_100_000 })),
+        ],
+      });
+      const { requests } = registry;
+      const pull = startPull(real.docker, `${registry.host}/team/app:1`);
+      await until(() => requests.filter(({ kind: asked }) => asked === 'blob').length >= 3, 'it asks for layers');
+      await expectLoaded(image);
+      expect(pull.isOver, 'the other one still waits').to.equal(false);
+      pull.end();
+    });
+
+    it('goes through although aborted pulls hold every download slot and the layers themselves', async () => {
+      const image = seededImage({ layers: 4, bytes: 50_000, seed: 'escape slots' });
+      registry = await startRegistryDouble({
+        images: { 'team/app:1': image },
+        strict: false,
+        faults: image.layers.map(({ digest }) => layers.noHeaders({ object: digest })),
+      });
+      const { requests } = registry;
+      const pull = startPull(real.docker, `${registry.host}/team/app:1`);
+      const layerRequests = () => requests.filter(({ object }) => image.layers.some(({ digest }) => digest === object));
+      await until(() => layerRequests().length >= 3, 'it asks for as many layers as there are slots');
+      pull.end();
+      await expectLoaded(image);
+    });
+
+    it('goes through on what a lying registry and an abort have left', async () => {
+      const image = seededImage({ layers: 2, bytes: 4_000_000, seed: 'escape poison' });
+      registry = await startRegistryDouble({
+        images: { 'team/app:1': image },
+        strict: false,
+        faults: image.layers.map(({ digest }) => layers.wrongBytes({ object: digest, atByte: 10 })),
+        bandwidth: { perConnectionBytesPerSecond: 2_000_000 },
+      });
+      const double = registry;
+      const pull = startPull(real.docker, `${registry.host}/team/app:1`);
+      await until(() => double.bytesSent > 4_500_000, 'wrong bytes are in the engine');
+      pull.end();
+      await expectLoaded(image);
+    });
+  });
+}
+
+describe('a load of layers that Docker cannot unpack', function () {
+  this.timeout(60_000);
+  afterEach(closeHeartRigs);
+
+  /** Bytes framed as zstd without compressing them: RFC 8878, one raw block in a frame of a single segment. */
+  function zstdFramed(bytes: Uint8Array): Buffer {
+    const header = Buffer.alloc(12);
+    header.writeUInt32LE(0xfd2fb528, 0);
+    header.writeUInt8(0xa0, 4);
+    header.writeUInt32LE(bytes.length, 5);
+    header.writeUIntLE((bytes.length << 3) | 1, 9, 3);
+    return Buffer.concat([header, bytes]);
+  }
+
+  const plain = seededImage({ bytes: 20_000, seed: 'zstd' });
+  const layer = blobOf(
+    zstdFramed(Buffer.concat([...plain.layers[0]!.read()])),
+    'application/vnd.oci.image.layer.v1.tar+zstd',
+  );
+  const image = imageOf({ top: manifestOf(plain.config, [layer]), config: plain.config, layers: [layer] });
+
+  describe('in an old version', () => {
+    engineKinds.installed.require();
+
+    it('says so, and blames no registry', async () => {
+      await using real = await engineKinds.installed.start();
+      await using engine = engineOf(real);
+      const rig = await openHeartRig({ image, registries: [[]] });
+      const pull = rig.openPull();
+      const error = await failureOf((await startLoad(engine, pull)).whole());
+      expect(isEngineError(error), String(error)).to.equal(true);
+      expect(String(error)).to.match(/zstd/);
+      expect(pull.ill).to.deep.equal([]);
+      expect(await namesIn(real.docker)).to.deep.equal([]);
+    });
+  });
+
+  for (const kind of [engineKinds.nextClassic, engineKinds.nextContainerd, engineKinds.podman]) {
+    describe(`is no trouble for ${kind.title}`, () => {
+      kind.require();
+
+      it('that knows zstd', async () => {
+        await using real = await kind.start();
+        await using engine = engineOf(real);
+        const rig = await openHeartRig({ image, registries: [[]] });
+        await (await startLoad(engine, rig.openPull())).whole();
+        await createContainerFrom(real.docker, usualReference);
+      });
+    });
+  }
+});
+
+describe('a load into an engine that is not there', function () {
+  this.timeout(60_000);
+  engineKinds.installed.require();
+  afterEach(closeHeartRigs);
+
+  it('is a fault of this host, at once, and asks no registry for a blob', async () => {
+    const real = await engineKinds.installed.start();
+    await using engine = engineOf(real);
+    await real.close();
+    const rig = await openHeartRig({ registries: [[]] });
+    const error = await failureOf((await startLoad(engine, rig.openPull())).whole());
+    if (!isHostFaultError(error)) throw error;
+    expect(error.reason.cause).to.equal('engine');
+    expect(rig.double('A').requests.filter(({ kind }) => kind === 'blob')).to.deep.equal([]);
+  });
+
+  it("ends with the caller's own reason while it waits for an engine to come back", async () => {
+    await using real = await engineKinds.installed.start();
+    await using engine = engineOf(real);
+    const image = seededImage({ layers: 3, bytes: 4_000_000, seed: 'never back' });
+    const rig = await openHeartRig({
+      image,
+      registries: [{ bandwidth: { totalBytesPerSecond: 8_000_000 } }],
+      timeouts: {},
+    });
+    const pull = rig.openPull();
+    const load = await startLoad(engine, pull);
+    const failure = failureOf(load.whole());
+    await until(() => load.told.length >= 2, 'the engine takes bytes');
+    await real.kill();
+    const reason = { a: 'reason' };
+    setTimeout(() => pull.abort(reason), 1_000);
+    expect(await failure).to.equal(reason);
+  });
+});
