@@ -10,6 +10,12 @@ export interface RawClient {
   leave(): void;
 }
 
+/** The body bytes of the only answer that came so far; -1 before its headers are whole. */
+export function bodyBytes(client: RawClient): number {
+  const head = client.heard().indexOf('\r\n\r\n');
+  return head === -1 ? -1 : client.heard().length - head - 4;
+}
+
 export async function openRawClient(address: string): Promise<RawClient> {
   const colon = address.lastIndexOf(':');
   const socket = connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)) });

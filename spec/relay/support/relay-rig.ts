@@ -16,6 +16,7 @@ import {
   openHeartRig,
 } from '../../failover/support/heart-rig.js';
 import { until } from '../../support/until.js';
+import { openRawClient, type RawClient } from './raw-client.js';
 import { ask, type PlainAnswer, type PlainRequest } from '../../testing/plain-client.js';
 
 /** The repository and tag under which the rig's image is served unless a spec says otherwise. */
@@ -58,6 +59,8 @@ export interface RelayRig {
   ask(path: string, options?: PlainRequest): Promise<PlainAnswer>;
   /** Asks for a blob of the default repository. */
   askBlob(digest: Digest, options?: PlainRequest): Promise<PlainAnswer>;
+  /** The same on a connection that the spec can leave, or not read from. */
+  openBlob(digest: Digest, headers?: readonly string[]): Promise<RawClient>;
 }
 
 export interface RelayRigOptions extends HeartRigOptions {
@@ -110,6 +113,12 @@ export async function openRelayRig(options: RelayRigOptions): Promise<RelayRig> 
       return one;
     },
     ask: (path, request = {}) => ask(`${url}${path}`, { ...request, headers: { authorization, ...request.headers } }),
+    openBlob: async (digest, headers = []) => {
+      const client = await openRawClient(relay.address);
+      const lines = [`Host: ${relay.address}`, `Authorization: ${authorization}`, ...headers];
+      client.say(`GET /v2/${repository}/blobs/${digest} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+      return client;
+    },
     askBlob: (digest, request = {}) => rig.ask(`/v2/${repository}/blobs/${digest}`, request),
   };
   return rig;
