@@ -20,6 +20,16 @@ interface Line {
   readonly error?: string;
 }
 
+/** What a daemon says of a layer. */
+const daemonWords: readonly string[] = [
+  'Already exists',
+  'Pulling fs layer',
+  'Downloading',
+  'Download complete',
+  'Extracting',
+  'Pull complete',
+];
+
 const timeouts = {
   metadata: { requestMs: 1_000, totalMs: 2_000 },
   layers: { firstByteMs: 1_000, stallMs: 600 },
@@ -89,6 +99,23 @@ for (const kind of Object.values(engineKinds)) {
       await createContainerFrom(docker, nameAt(quay));
       await expectNothingLeft(nameAt(quay));
     });
+
+    if (kind !== engineKinds.podman) {
+      it('begins and ends as the daemon itself does, cold and warm', async () => {
+        const quay = await start({ strict: false });
+        const docker = wrap([quay]);
+        const frame = (output: readonly Line[]): readonly Line[] => [...output.slice(0, 1), ...output.slice(-2)];
+        for (const ends of ['Status: Downloaded newer image for ', 'Status: Image is up to date for ']) {
+          const own = await follow(real.docker, await real.docker.pull(nameAt(quay)));
+          if (ends.includes('Downloaded')) await real.docker.getImage(nameAt(quay)).remove({ force: true });
+          const through = await follow(docker, await docker.pull(nameAt(quay)));
+          expect(frame(through)).to.deep.equal(frame(own));
+          expect(through.at(-1)?.status).to.equal(`${ends}${nameAt(quay)}`);
+          for (const { status } of through.slice(1, -2)) expect(daemonWords).to.include(status);
+        }
+        await expectNothingLeft(nameAt(quay));
+      });
+    }
 
     it('says that it is up to date the second time, and fetches nothing', async () => {
       const [quay, hub] = [await start(), await start()];
