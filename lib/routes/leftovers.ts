@@ -26,9 +26,10 @@ export async function sweepLeftovers(daemon: DockerDaemon, signal: AbortSignal):
     const images = await daemon.list(signal);
     const { store } = await daemon.traits({ signal });
     for (const image of images) {
-      const tags = leftoversIn(image.tags);
+      // Podman 4.3 takes a digest that is gone by now for any image that has it.
+      const tags = leftoversIn(image.tags).filter(({ parsed }) => parsed.tag !== null || store !== 'podman');
       for (const leftover of tags) await unlessFails(leftover, signal, () => sweep(daemon, leftover, signal));
-      // Only there a digest is a name of its own, which may have got in before its tag did. Podman would take any image.
+      // Only there a digest is a name of its own, which may have got in before its tag did.
       const digests = store === 'graph' && tags.length === 0 ? leftoversIn(image.digests) : [];
       for (const leftover of digests) await unlessFails(leftover, signal, () => daemon.untag(leftover.name, signal));
     }
