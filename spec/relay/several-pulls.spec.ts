@@ -12,6 +12,7 @@ import {
   type RelayRig,
   repository,
   type ServedPull,
+  untilHeldBack,
 } from './support/relay-rig.js';
 
 const image = seededImage({ bytes: [300_000], seed: 'several pulls' });
@@ -189,8 +190,7 @@ describe('an image that is stopped', () => {
     const { serving } = await rig.serve();
     const client = await rig.openBlob(large.layers[0]?.digest ?? object);
     client.socket.pause();
-    // More than the connections between hold: what is given waits for the daemon.
-    await until(() => rig.heart.double('A').bytesSent > 1_000_000);
+    await untilHeldBack(rig, client);
     await serving.stop();
     client.socket.resume();
     await until(client.isClosed);

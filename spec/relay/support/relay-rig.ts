@@ -134,6 +134,16 @@ export async function closeRelayRigs(): Promise<void> {
   await closeHeartRigs();
 }
 
+/** Waits until the first registry sends nothing more, since the daemon does not read: all the buffers are full. */
+export async function untilHeldBack({ heart, relay }: RelayRig, client: RawClient): Promise<void> {
+  await until(() => client.socket.readableLength > 0, `${relay.address} has begun to answer`);
+  const { doubles } = heart;
+  for (let before = -1; doubles.some(({ bytesSent }) => bytesSent > before);) {
+    before = Math.max(...doubles.map(({ bytesSent }) => bytesSent));
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
 export function contentOf(blob: TestImage['layers'][number]): Buffer {
   return Buffer.concat([...blob.read()]);
 }
