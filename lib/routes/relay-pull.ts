@@ -6,13 +6,14 @@ import { deriveAbort, onAbort } from '../policy/deadline.js';
 import type { Relay } from '../relay/relay.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { crowdOf } from './daemon-crowd.js';
-import { extractLate } from './extract-late.js';
+import { engineDeaf, extractLate } from './extract-late.js';
 import type { ImageTag } from './image-names.js';
 import type { Delivery } from './route.js';
 import { startWedgeWatch } from './wedge-watch.js';
 
 /** One image that a daemon is to pull through a relay. */
 export interface RelayPull {
+  readonly engineId: string;
   readonly daemon: DockerDaemon;
   readonly traits: EngineTraits;
   readonly relay: Relay;
@@ -68,6 +69,8 @@ export async function pullThroughRelay(pull: RelayPull): Promise<RelayOutcome> {
   const { context, tree } = delivery;
   const { limits, signal } = context;
   signal.throwIfAborted();
+  const { lastCandidate, extract } = limits;
+  const deafMs = extract.stallMs + lastCandidate.firstByteMs + lastCandidate.stallMs + context.maxRetryAfterMs;
   const work = deriveAbort();
   let ending: { readonly reason: unknown } | null = null;
   let hadAll = false;
@@ -96,12 +99,14 @@ export async function pullThroughRelay(pull: RelayPull): Promise<RelayOutcome> {
     crowd: crowdOf(traits.daemonId),
     stallMs: limits.layers.stallMs,
     extractStallMs: limits.extract.stallMs,
+    deafMs,
     onHandedOver: () => {
       hadAll = true;
       pull.onHandedOver();
     },
     onWedged: (quietMs) => end(new WedgedSignal(quietMs)),
     onExtractLate: () => end(extractLate(context.image, limits.extract.stallMs)),
+    onDeaf: () => end(engineDeaf(pull.engineId, context.image, deafMs)),
   });
   const ended = (): { readonly reason: unknown } | null => ending;
   const forget = onAbort(signal, end);

@@ -21,8 +21,11 @@ const backWithinMs = 30_000;
 /** How long a pull that has failed waits for a daemon to take a name back. */
 const untagMs = 1_000;
 
-/** A daemon can give an image its name just after its pull was ended: it is looked for once more after so long. */
-const lateNameMs = 2_000;
+/**
+ * A daemon can give an image its name some time after its pull was ended: it is looked for again after so long. What
+ * comes later still is left to the next process.
+ */
+const lateNamesMs: readonly number[] = [2_000, 30_000];
 
 const log = createLog('pull');
 
@@ -77,6 +80,7 @@ async function carry(engine: DockerEngine, relay: Relay, delivery: Delivery, han
   };
   try {
     const pull: RelayPull = {
+      engineId: engine.id,
       daemon,
       traits: await daemon.traits({ signal: context.signal }),
       relay,
@@ -88,7 +92,7 @@ async function carry(engine: DockerEngine, relay: Relay, delivery: Delivery, han
         handOver();
       },
     };
-    const brought = await bringByRelay(engine.id, pull, to);
+    const brought = await bringByRelay(pull, to);
     if ('imageId' in brought) return { imageId: brought.imageId, reference: textOfTag(to), route: 'relay' };
 
     log(context.pullId, brought.reason.message, { from: 'relay', to: 'load' });
@@ -106,21 +110,29 @@ async function carry(engine: DockerEngine, relay: Relay, delivery: Delivery, han
 /** The image under its own name, or why it has to be loaded. */
 type Brought = { readonly imageId: string } | { readonly reason: Reason };
 
-async function bringByRelay(engineId: string, pull: RelayPull, to: ImageTag): Promise<Brought> {
-  const { daemon, traits, delivery } = pull;
+async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
+  const { engineId, daemon, traits, delivery } = pull;
   const { signal } = delivery.context;
   const from = relayTag(pull);
   const key = `${traits.daemonId} ${textOfTag(from)}`;
   const release = await names.acquire(key, signal);
-  try {
-    const reason = await pullOrReason(engineId, pull);
-    if (reason !== null) return { reason };
+  let hadAll = false;
+  const onHandedOver = (): void => {
+    hadAll = true;
     pull.onHandedOver();
+  };
+  try {
+    const reason = await pullOrReason({ ...pull, onHandedOver });
+    if (reason !== null) return { reason };
+    onHandedOver();
     const naming = { daemon, engineId, store: traits.store, tree: delivery.tree, from, to, signal };
     return { imageId: await unlessLost(pull, () => moveName(naming)) };
   } catch (error) {
-    await takeNameAway(pull, from);
-    if (signal.aborted) takeLateNameAway(pull, from, key);
+    // Before that it cannot have a name.
+    if (hadAll) {
+      await takeNameAway(pull, from);
+      takeLateNamesAway(pull, from, key);
+    }
     throw error;
   } finally {
     release();
@@ -128,11 +140,11 @@ async function bringByRelay(engineId: string, pull: RelayPull, to: ImageTag): Pr
 }
 
 /** Null when the daemon has the image under the relay's name, else why it will not get it this way. */
-async function pullOrReason(engineId: string, pull: RelayPull): Promise<Reason | null> {
+async function pullOrReason(pull: RelayPull): Promise<Reason | null> {
   for (let tries = 1; ; tries += 1) {
     const outcome = await pullThroughRelay(pull);
     if (outcome.kind === 'pulled') return null;
-    const next = whatFollows(outcome, engineId, tries === 1);
+    const next = whatFollows(outcome, pull.engineId, tries === 1);
     switch (next.kind) {
       case 'load':
         return next.reason;
@@ -172,10 +184,12 @@ async function takeNameAway({ daemon, delivery: { context } }: RelayPull, name: 
 }
 
 /** Nobody waits for this; whoever pulls under the same name by then takes it away himself. */
-function takeLateNameAway(pull: RelayPull, name: ImageTag, key: string): void {
-  const timer = setTimeout(() => {
-    const release = names.tryAcquire(key);
-    if (release !== null) void takeNameAway(pull, name).finally(release);
-  }, lateNameMs);
-  timer.unref();
+function takeLateNamesAway(pull: RelayPull, name: ImageTag, key: string): void {
+  for (const ms of lateNamesMs) {
+    const timer = setTimeout(() => {
+      const release = names.tryAcquire(key);
+      if (release !== null) void takeNameAway(pull, name).finally(release);
+    }, ms);
+    timer.unref();
+  }
 }

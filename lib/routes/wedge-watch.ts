@@ -16,12 +16,16 @@ export interface WatchedPull {
   readonly stallMs: number;
   /** How long nothing may happen afterwards. */
   readonly extractStallMs: number;
+  /** How long no byte may move although an answer is under way. The heart has its own limits, and they are shorter. */
+  readonly deafMs: number;
   /** Every blob that the daemon lacks has been given to it. Once. */
   readonly onHandedOver: () => void;
   /** The daemon does not ask for what it needs. At most once, and nothing follows. */
   readonly onWedged: (quietMs: number) => void;
   /** The daemon has everything and gets nowhere with it. At most once, and nothing follows. */
   readonly onExtractLate: () => void;
+  /** The daemon does not take what it has asked for. At most once, and nothing follows. */
+  readonly onDeaf: () => void;
 }
 
 export interface WedgeWatch {
@@ -93,13 +97,17 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
     if (hasStopped) return;
     asking = isAsking();
     const limitMs = asking ? pull.stallMs : pull.extractStallMs;
-    const quietMs = loopMs() - quietSinceMs();
-    if (quietMs < limitMs) {
-      timer = startLoopTimer(limitMs - quietMs, look);
+    const nowMs = loopMs();
+    const quietMs = nowMs - quietSinceMs();
+    const deafMs = activity.open > 0 ? nowMs - Math.max(activity.lastAtMs, localAtMs) : 0;
+    const leftMs = Math.min(limitMs - quietMs, pull.deafMs - deafMs);
+    if (leftMs > 0) {
+      timer = startLoopTimer(leftMs, look);
       return;
     }
     stop();
-    if (asking) pull.onWedged(quietMs);
+    if (deafMs >= pull.deafMs) pull.onDeaf();
+    else if (asking) pull.onWedged(quietMs);
     else pull.onExtractLate();
   }
 

@@ -10,6 +10,7 @@ import { layerOf, line, treeWith } from './support/some-tree.js';
 
 const stallMs = 4_000;
 const extractStallMs = 60_000;
+const deafMs = 100_000;
 
 /** A pull whose daemon and relay do what the spec says. */
 interface ScriptedPull {
@@ -52,9 +53,11 @@ describe('a watched pull of a daemon', () => {
       crowd: crowdOf(daemonId),
       stallMs,
       extractStallMs,
+      deafMs,
       onHandedOver: () => told.push('handed over'),
       onWedged: (quietMs) => told.push(`wedged after ${quietMs}`),
       onExtractLate: () => told.push('late'),
+      onDeaf: () => told.push('deaf'),
     });
     watches.push(watch);
     return {
@@ -101,8 +104,16 @@ describe('a watched pull of a daemon', () => {
   it('is not wedged while an answer of ours is under way: that has limits of its own', async () => {
     const pull = start();
     pull.ask();
-    await time.passMs(stallMs * 10);
+    await time.passMs(deafMs - 1);
     expect(pull.told).to.deep.equal([]);
+  });
+
+  it('is given up when it takes no byte of what it has asked for, for longer than any limit of the answer', async () => {
+    const pull = start();
+    await time.passMs(1_000);
+    pull.ask();
+    await time.passMs(deafMs);
+    expect(pull.told).to.deep.equal(['deaf']);
   });
 
   it('is wedged although other layers were given to it, and although it repeats what it said', async () => {
