@@ -29,7 +29,7 @@ interface Spooled {
 
 /**
  * Blobs on disk at a time: the one being read and two ahead of it, so that neither the network nor the engine waits
- * for the other, and the room taken is that of three layers at most.
+ * for the other, and the room taken is that of three layers at most. Where room is scarce there are fewer.
  */
 const maxSpooled = 3;
 
@@ -40,6 +40,7 @@ export class BlobFeed implements AsyncDisposable {
   readonly #work: DerivedAbort;
   readonly #waiting: Descriptor[];
   readonly #spooled = new Map<Digest, Spooled>();
+  #isLooking = false;
 
   constructor(options: BlobFeedOptions) {
     this.#options = options;
@@ -50,14 +51,8 @@ export class BlobFeed implements AsyncDisposable {
 
   /** Begins to fetch. */
   start(): void {
-    while (this.#spooled.size < maxSpooled && !this.#work.signal.aborted) {
-      const blob = this.#waiting.shift();
-      if (blob === undefined) return;
-      const done = this.#options.fetch(blob, this.#spool, this.#work.signal);
-      // Read later, or never when an earlier one fails.
-      done.catch(() => {});
-      this.#spooled.set(blob.digest, { blob, done });
-    }
+    if (this.#spooled.size === 0) this.#fetchNext();
+    void this.#fetchAhead();
   }
 
   /** The blob as an archive takes it; to be read when all those before it have been. */
@@ -77,6 +72,28 @@ export class BlobFeed implements AsyncDisposable {
     this.#work[Symbol.dispose]();
   }
 
+  async #fetchAhead(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    const { signal } = this.#work;
+    for (let next = this.#waiting[0]; next !== undefined && !signal.aborted; next = this.#waiting[0]) {
+      if (this.#spooled.size >= maxSpooled || !(await this.#spool.hasRoomFor(next.size))) break;
+      // Meanwhile its turn may have come.
+      if (this.#waiting[0] === next && this.#spooled.size < maxSpooled) this.#fetchNext();
+    }
+    this.#isLooking = false;
+  }
+
+  #fetchNext(): void {
+    if (this.#work.signal.aborted) return;
+    const blob = this.#waiting.shift();
+    if (blob === undefined) return;
+    const done = this.#options.fetch(blob, this.#spool, this.#work.signal);
+    // Read later, or never when an earlier one fails.
+    done.catch(() => {});
+    this.#spooled.set(blob.digest, { blob, done });
+  }
+
   async *#read(blob: Descriptor): AsyncGenerator<Uint8Array> {
     const embedded = embeddedBytes(this.#options.image, blob);
     if (embedded === null) yield* this.#readSpooled(blob);
@@ -85,8 +102,9 @@ export class BlobFeed implements AsyncDisposable {
   }
 
   async *#readSpooled({ digest }: Descriptor): AsyncGenerator<Uint8Array> {
-    this.start();
     const { signal } = this.#work;
+    signal.throwIfAborted();
+    this.start();
     const spooled = this.#spooled.get(digest);
     if (spooled === undefined) throw new Error(`${digest} is read out of order`);
     await abortable(spooled.done, signal);

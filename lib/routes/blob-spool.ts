@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { constants, type FileHandle, open, unlink } from 'node:fs/promises';
+import { constants, type FileHandle, open, statfs, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBatchedWriter } from '../engine/batched-writer.js';
@@ -17,6 +17,9 @@ interface SpooledBlob {
   readonly size: number;
 }
 
+/** What one blob that is fetched ahead may take of the free room. */
+const roomShare = 0.25;
+
 /**
  * Keeps blobs on disk from their first byte until they were handed on, so that only verified ones are. The files lie
  * in the system's folder for temporary files (`TMPDIR`) and have no name there: however this process ends, the system
@@ -29,6 +32,17 @@ export class BlobSpool implements BlobStore, AsyncDisposable {
 
   constructor(directory: string = tmpdir()) {
     this.#directory = directory;
+  }
+
+  /** Whether the disk has room for a blob that is not needed yet: others use it, too. */
+  async hasRoomFor(size: number): Promise<boolean> {
+    try {
+      const { bavail, bsize } = await statfs(this.#directory);
+      return size <= bavail * bsize * roomShare;
+    } catch {
+      // The disk will say what is wrong when it is written to.
+      return true;
+    }
   }
 
   /** Files that take room now. */

@@ -4,7 +4,7 @@ import { ownOwner } from '../engine/partial-owner.js';
 import type { Reference } from '../image/reference.js';
 import { withDeadline } from '../policy/deadline.js';
 import { relayName } from '../relay/relay-name.js';
-import { type ImageTag, textOfTag } from './image-names.js';
+import { canonicalTagOf, type ImageTag, textOfTag } from './image-names.js';
 
 let loads = 0;
 
@@ -17,8 +17,8 @@ let loads = 0;
 export function loadName(reference: Reference): ImageTag {
   loads = (loads % 65_535) + 1;
   const address = `127.0.0.1:${loads}`;
-  const { repository, tag } = relayName(reference, ownOwner(), address);
-  return { name: `${address}/${repository}`, tag };
+  const { repository } = relayName(reference, ownOwner(), address);
+  return { name: `${address}/${repository}`, tag: canonicalTagOf(reference).tag };
 }
 
 /** How long an abort waits for a name to be taken away; after that it goes on behind the caller's back. */

@@ -22,6 +22,8 @@ const daemonBackMs = 30_000;
 /** A config is read into memory, for the layers it names; the largest known have some hundred kilobytes. */
 const maxConfigBytes = 8 * 1024 * 1024;
 
+const awayFaults: ReadonlySet<EngineFault> = new Set(['daemon', 'unreachable']);
+
 /** Failures that have nothing to do with what an archive lacks. */
 const ownFaults: ReadonlySet<EngineFault> = new Set(['disk', 'daemon', 'unreachable', 'caller']);
 
@@ -83,13 +85,16 @@ async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () 
 
 /** A daemon that goes away in the middle, and comes back, gets the image once more from its beginning. */
 async function evenIfRestarted<T>(engine: DockerEngine, { context }: Delivery, work: () => Promise<T>): Promise<T> {
+  const { daemon } = dockerParts(engine);
+  // One that never answered was not restarted.
+  await daemon.traits({ signal: context.signal });
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof EngineFailure) || !error.isLost) throw error;
-    log(context.pullId, 'the engine went away', { engine: engine.id });
+    if (!(error instanceof EngineFailure) || !(error.isLost || awayFaults.has(error.fault))) throw error;
+    log(context.pullId, 'the engine went away', { engine: engine.id, said: error.message });
     try {
-      await dockerParts(engine).daemon.whenBack(daemonBackMs, context.signal);
+      await daemon.whenBack(daemonBackMs, context.signal);
     } catch {
       throw error;
     }

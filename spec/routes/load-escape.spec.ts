@@ -1,6 +1,7 @@
 import type Dockerode from 'dockerode';
 import { expect } from 'chai';
-import type { DockerEngine } from '../../lib/engine/docker-engine.js';
+import { dockerEngine, type DockerEngine } from '../../lib/engine/docker-engine.js';
+import type { DialOptions, DockerLike } from '../../lib/engine/docker-like.js';
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import {
@@ -203,3 +204,52 @@ describe('a load into an engine that is not there', function () {
     expect(await failure).to.equal(reason);
   });
 });
+
+/** The same dockerode, but when this request is about to be sent for the first time, something happens before. */
+function beforeRequest({ modem }: DockerLike, path: RegExp, happens: () => Promise<void>): DockerLike {
+  let isOver = false;
+  return {
+    modem: Object.assign(Object.create(modem) as DockerLike['modem'], {
+      dial: (options: DialOptions, done: (error: unknown, answer?: unknown) => void) => {
+        if (isOver || !path.test(options.path)) {
+          modem.dial(options, done);
+          return;
+        }
+        isOver = true;
+        void happens().then(() => modem.dial(options, done));
+      },
+    }),
+  };
+}
+
+for (const kind of Object.values(engineKinds)) {
+  describe(`a load into ${kind.title}, which is killed when it has all of the image`, function () {
+    this.timeout(60_000);
+    kind.require();
+    afterEach(closeHeartRigs);
+
+    for (const [moment, path] of [
+      ['gets its name', /\/tag\?/],
+      ['loses the other one', /^\/images\/127\.0\.0\.1.*\/pull-failover\/[^?]*(?<!\/json|\/tag)(?:\?|$)/],
+    ] as const) {
+      it(`ends with the image under its own name alone, when that happens before it ${moment}`, async () => {
+        await using real = await kind.start();
+        const restarts: Promise<void>[] = [];
+        const docker = beforeRequest(real.docker, path, async () => {
+          await real.kill();
+          restarts.push(new Promise((resolve) => setTimeout(resolve, 300)).then(() => real.restart()));
+        });
+        await using engine = dockerEngine(docker);
+        const image = seededImage({ layers: 2, bytes: 500_000, seed: 'restart' });
+        const rig = await openHeartRig({ image, registries: [[]] });
+        const load = await startLoad(engine, rig.openPull());
+        const { imageId } = await load.whole();
+        expect(restarts, 'it was killed').to.have.length(1);
+        await Promise.all(restarts);
+        expect((await real.docker.getImage(usualReference).inspect()).Id).to.equal(imageId);
+        expect(await namesIn(real.docker)).to.deep.equal([usualReference]);
+        await createContainerFrom(real.docker, usualReference);
+      });
+    }
+  });
+}
