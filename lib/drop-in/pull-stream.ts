@@ -40,7 +40,8 @@ export class PullStream extends Readable {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#waiting.clear();
     this.#onDestroyed();
-    done(error);
+    // As an answer of Node's own does: to end a pull whose stream nobody hears is no crash of the host.
+    done(this.listenerCount('error') === 0 ? null : error);
   }
 
   /** Never at once: what a reader throws is an uncaught exception of its own, not a fault of whoever tells. */

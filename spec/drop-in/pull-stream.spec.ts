@@ -110,6 +110,32 @@ describe('the stream of a pull', () => {
     }
   });
 
+  it('tells why it was destroyed to whoever listens, and is no uncaught exception where nobody does', async () => {
+    const why = new Error('the pull was aborted');
+    const heard = open().stream;
+    const told: unknown[] = [];
+    heard.on('error', (error) => told.push(error));
+    heard.destroy(why);
+    await until(() => heard.closed);
+    expect(told).to.deep.equal([why]);
+
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const caught: unknown[] = [];
+    process.on('uncaughtException', (error) => caught.push(error));
+    try {
+      const unheard = open().stream;
+      unheard.resume();
+      unheard.destroy(why);
+      await until(() => unheard.closed);
+      await turn();
+      expect(caught).to.deep.equal([]);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const listener of listeners) process.on('uncaughtException', listener);
+    }
+  });
+
   it('ends with end and close, and without an error', async () => {
     const { stream, destroyed } = open();
     const told: string[] = [];
