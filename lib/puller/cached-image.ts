@@ -1,6 +1,7 @@
 import { epochMs } from '../clock/time.js';
 import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
 import type { EngineImage } from '../engine/engine-image.js';
+import type { EngineStore } from '../engine/engine-traits.js';
 import type { OciLayout } from '../engine/oci-layout.js';
 import type { DigestMemory } from '../failover/resolve-image.js';
 import { parseDigest } from '../image/digest.js';
@@ -14,7 +15,10 @@ import type { PullEngine } from './pull-engine.js';
 
 /** An image that an engine has whole. */
 export interface CachedImage {
+  /** As the image was published; where nobody knows that any more, the engine's own identifier. */
   readonly digest: Digest;
+  /** Whether registries know the image by `digest`. */
+  readonly isPublishedDigest: boolean;
   readonly manifestDigest: Digest;
   readonly imageId: string;
   /** What to create a container from. */
@@ -82,6 +86,7 @@ async function findInLayout(layout: OciLayout, { reference, platform }: CacheQue
     if (own !== null && !runsOn(platform, own)) return null;
     return {
       digest: root.digest,
+      isPublishedDigest: true,
       manifestDigest: descriptor.digest,
       imageId: document.config.digest,
       reference: reference.canonical,
@@ -97,12 +102,13 @@ async function findInDaemon(
   { reference, platform, memory, signal }: CacheQuery,
 ): Promise<CachedImage | null> {
   const { daemon } = dockerParts(engine);
+  const { store } = await daemon.traits({ signal });
   const { name: repository, tag } = canonicalTagOf(reference);
   const names = [`${repository}:${tag}`, ...(reference.digest === null ? [] : [`${repository}@${reference.digest}`])];
   for (const name of names) {
     const found = await daemon.inspect(name, signal);
     if (found === null || !runsOn(platform, found.platform)) continue;
-    const cached = await describe(found, name, { reference, memory });
+    const cached = await describe(found, name, { reference, memory, store });
     if (cached !== null) return cached;
   }
   return null;
@@ -111,7 +117,7 @@ async function findInDaemon(
 async function describe(
   found: EngineImage,
   name: string,
-  { reference, memory }: Pick<CacheQuery, 'reference' | 'memory'>,
+  { reference, memory, store }: Pick<CacheQuery, 'reference' | 'memory'> & { readonly store: EngineStore },
 ): Promise<CachedImage | null> {
   const digest = await digestOfEngineImage(found, reference, memory);
   // The name of a digest may only be given to that very image; a person can have given it to another.
@@ -120,6 +126,8 @@ async function describe(
   if (known === null) return null;
   return {
     digest: known,
+    // Only a containerd store identifies an image by what it was published as.
+    isPublishedDigest: digest !== null || store === 'containerd',
     manifestDigest: known,
     imageId: found.id,
     reference: name,

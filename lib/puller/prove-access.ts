@@ -1,9 +1,9 @@
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
 import type { HeartContext } from '../failover/context.js';
 import { fetchManifest } from '../failover/fetch-manifest.js';
-import type { Digest } from '../vocabulary/digest.js';
 import type { Cause } from '../vocabulary/reason.js';
 import type { Attempt } from '../vocabulary/report.js';
+import type { CachedImage } from './cached-image.js';
 import { placesOf, type HeartRequest } from './heart-context.js';
 
 /** What a registry answers to somebody who may not read; many say that there is no such image. */
@@ -15,11 +15,18 @@ const denials: ReadonlySet<Cause> = new Set(['credentials', 'not-replicated']);
  *
  * @throws PullExhaustedError when the registry denies it, or the signal's own reason
  */
-export async function proveAccess(context: HeartContext, request: HeartRequest, digest: Digest): Promise<void> {
+export async function proveAccess(
+  context: HeartContext,
+  request: HeartRequest,
+  { digest, isPublishedDigest }: Pick<CachedImage, 'digest' | 'isPublishedDigest'>,
+): Promise<void> {
   const own = registriesShown(request);
   if (own.size === 0) return;
+  const { tag } = request.job.reference;
+  // An engine's own identifier is known to no registry; whoever may read the tag may read the image.
+  const wanted = isPublishedDigest || tag === null ? { digest } : { tag };
   try {
-    await fetchManifest(context, { digest }, ({ registry }) => own.has(registry));
+    await fetchManifest(context, wanted, ({ registry }) => own.has(registry));
   } catch (error) {
     if (!isPullExhaustedError(error) || isDenied(request, context.sources.attempts)) throw error;
   }

@@ -124,14 +124,14 @@ export class Pull {
   }
 
   /** A caller with credentials of its own does not get what it may not read, only because somebody else had it brought. */
-  async #mayHave({ digest }: CachedImage, why: 'if-not-present' | 'never' | 'exhausted'): Promise<boolean> {
+  async #mayHave(cached: CachedImage, why: 'if-not-present' | 'never' | 'exhausted'): Promise<boolean> {
     if (this.#job.credentials === null || why === 'never') return true;
     const request = this.#walk();
     if (why === 'exhausted') return !isDenied(request, this.attempts);
     const observer = observeHeart(request.pullId, request.callers, this.#progress, this.#parts.circuits);
     const context = openHeart(this.#parts, request, observer);
     this.#views.push(context.sources);
-    await proveAccess(context, request, digest);
+    await proveAccess(context, request, cached);
     return true;
   }
 
