@@ -142,6 +142,35 @@ for (const kind of Object.values(engineKinds)) {
       for (const { imageId } of delivered) expect(imageId).to.equal(identifierOf(pulls[0]!.tree));
     });
 
+    it('brings several tags of one repository at once, of one image and of others', async () => {
+      const other = seededImage({ bytes: [40_000, 20_000], seed: 'relay route other tag' });
+      const [heart, otherHeart] = await Promise.all(
+        [pinned, other].map((image) => openHeartRig({ image, registries: [[]] })),
+      );
+      const pulls = await Promise.all(
+        [1, 2, 3, 4].map((tag) =>
+          rig.start((tag > 2 ? otherHeart! : heart!).openPull(), { reference: `quay.io/team/app:${tag}` }),
+        ),
+      );
+      const delivered = await Promise.all(pulls.map((pull) => pull.whole()));
+      expect(delivered.map(({ imageId }) => imageId)).to.deep.equal(pulls.map(({ tree }) => identifierOf(tree)));
+      for (const { reference } of delivered) await createContainerFrom(rig.docker, reference);
+    });
+
+    it('brings another platform of an image that is there', async () => {
+      const image = seededImage({
+        bytes: [60_000, 50_000],
+        seed: 'relay route platforms',
+        platforms: ['linux/amd64', 'linux/arm64/v8'],
+      });
+      const heart = await openHeartRig({ image, registries: [[]] });
+      for (const platform of ['linux/amd64', 'linux/arm64/v8', 'linux/amd64']) {
+        const pull = await rig.start(heart.openPull(), { platform });
+        expect((await pull.whole()).imageId).to.equal(identifierOf(pull.tree));
+        expect(pull.changes).to.deep.equal([]);
+      }
+    });
+
     it('brings many images at once that share their first layers', async () => {
       const images = Array.from({ length: 8 }, (_, index) =>
         seededImage({ bytes: [200_000, 100_000, 50_000 + 1_000 * index], seed: 'relay route crowd' }),
