@@ -58,7 +58,10 @@ export class OpenAnswer {
       this.#waiting?.reject(error);
       this.#waiting = null;
     });
-    if (response.destroyed || response.socket?.destroyed === true) gone.abort(new HangUpError());
+    if (response.destroyed || response.socket?.destroyed === true) {
+      clearTimeout(this.#headTimer);
+      gone.abort(new HangUpError());
+    }
   }
 
   get isBegun(): boolean {

@@ -45,10 +45,7 @@ interface Parts {
  *
  * @throws Error of Node, with its `code`, when it cannot listen
  */
-export async function startRelay(
-  options: RelayOptions,
-  patience: ConnectionPatience = usualPatience,
-): Promise<Relay> {
+export async function startRelay(options: RelayOptions, patience: ConnectionPatience = usualPatience): Promise<Relay> {
   const connections = createConnections();
   const server = createServer({
     highWaterMark,
