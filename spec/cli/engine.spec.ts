@@ -17,11 +17,14 @@ import { type Ended, noEngine, runCommand, runHere, startCommand, useDesk } from
 
 const image = seededImage({ bytes: [900_000, 300_000, 40_000], seed: 'cli into an engine' });
 
-function linesOf<Line>({ stdout }: Ended): readonly Line[] {
+/** What a drill prints, of which a pull prints a part. */
+type Printed = DrillEvent | (DrillOutcome & { readonly type: 'summary'; readonly report?: PullReport });
+
+function linesOf({ stdout }: Ended): readonly Printed[] {
   return stdout
     .trimEnd()
     .split('\n')
-    .map((line) => JSON.parse(line) as Line);
+    .map((line) => JSON.parse(line) as Printed);
 }
 
 async function contentOf({ docker }: RealEngine): Promise<readonly string[]> {
@@ -80,8 +83,8 @@ for (const kind of [engineKinds.installed, engineKinds.podman]) {
       const only = await start();
       const ended = await runHere([...argumentsFor(only), ...engine(), '--route', 'load', '--json']);
       expect(ended.exitCode).to.equal(0);
-      const summary = linesOf<{ readonly type: string; readonly report?: PullReport }>(ended).at(-1);
-      expect(summary?.report).to.include({ route: 'load', reference: nameAt(only) });
+      const summary = linesOf(ended).at(-1);
+      expect(summary?.type === 'summary' && summary.report).to.include({ route: 'load', reference: nameAt(only) });
       expect(await real.docker.getImage(nameAt(only)).inspect()).to.include.keys('Id');
     });
 
@@ -92,7 +95,7 @@ for (const kind of [engineKinds.installed, engineKinds.podman]) {
       pull.child.kill('SIGINT');
       const ended = await pull.ended;
       expect(ended.exitCode, ended.stderr).to.equal(130);
-      expect(linesOf<PullEvent>(ended).map(({ type }) => type)).to.include('pull:aborted');
+      expect(linesOf(ended).map(({ type }) => type)).to.include('pull:aborted');
       expect(await contentOf(real)).to.deep.equal([]);
     });
 
@@ -142,7 +145,7 @@ describe('pull-failover drill with an engine', function () {
     const env = { ...desk.env, DOCKER_HOST: `unix://${real.socketPath}` };
     const ended = await runCommand(['drill', '--json'], env);
     expect({ exitCode: ended.exitCode, stderr: ended.stderr }).to.deep.equal({ exitCode: 0, stderr: '' });
-    const printed = linesOf<DrillEvent | (DrillOutcome & { readonly type: 'summary' })>(ended);
+    const printed = linesOf(ended);
     const found = printed.find((event) => event.type === 'drill:engine-found');
     expect(found?.engine).to.include(real.socketPath);
     const answered = printed.find((event) => event.type === 'drill:database-answered');
