@@ -33,7 +33,7 @@ export class OpenAnswer {
   readonly #headTimer: NodeJS.Timeout;
   #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | null = null;
 
-  /** @param onTaken called whenever the daemon has taken bytes */
+  /** @param onTaken called whenever the daemon has taken bytes, or waits for bytes that are on their way */
   constructor(response: ServerResponse, head: AnswerHead, onTaken: () => void) {
     this.#response = response;
     this.#head = head;
@@ -84,6 +84,10 @@ export class OpenAnswer {
     // In one go with the last byte: a client that has all it was promised sends its next request.
     this.#response.end(bytes);
     return this.#settled();
+  }
+
+  waits(): void {
+    this.#onTaken();
   }
 
   /** Closes the connection in the middle: nobody can take this for the end. */

@@ -37,7 +37,10 @@ export interface RelayActivity {
   readonly spoiled: ReadonlySet<Digest>;
   /** Documents and blobs beside the image itself (attestations) that it asked for and nobody has. */
   readonly missing: ReadonlySet<Digest>;
-  /** On the clock of `loopMs`: when it last asked for something or took bytes. */
+  /**
+   * On the clock of `loopMs`: when it last asked for something or took bytes, or bytes came that it cannot be given yet,
+   * such as those before the range it asked for.
+   */
   readonly lastAtMs: number;
 }
 
