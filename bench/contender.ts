@@ -1,3 +1,5 @@
+import { mirroredBy } from './registries-conf.js';
+
 /** The registries of a scenario: A is asked first, and is the one that fails. */
 export type Place = 'A' | 'B';
 
@@ -89,22 +91,11 @@ export function skopeo(title: string, places: readonly [Place, Place?], role: Ro
           `docker://${hosts[second ?? first]}/${image}`,
           `oci:${target}`,
         ],
-        files: { [conf]: second === undefined ? '' : mirrorConfig(hosts[first], hosts[second]) },
+        files: { [conf]: second === undefined ? '' : mirroredBy(hosts[first], hosts[second]) },
         name: '1',
       };
     },
   };
-}
-
-/** containers-registries.conf(5): mirrors are asked in their order, and then the location itself. */
-function mirrorConfig(mirror: string, location: string): string {
-  return `[[registry]]
-location = "${location}"
-insecure = true
-[[registry.mirror]]
-location = "${mirror}"
-insecure = true
-`;
 }
 
 function namespaceOf(image: string): string {

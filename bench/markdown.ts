@@ -1,6 +1,7 @@
-/** What a generated part of a document stands between. */
-const beginMark = '<!-- begin: measured -->';
-const endMark = '<!-- end: measured -->';
+/** What the generated part of this name stands between. */
+function marksOf(name: string): readonly [begin: string, end: string] {
+  return [`<!-- begin: ${name} -->`, `<!-- end: ${name} -->`];
+}
 
 /** A Markdown table as the formatter of this project sets it: columns padded, numbers to the right. */
 export function markdownTable(
@@ -24,7 +25,8 @@ export function markdownTable(
  *
  * @throws Error when the document does not have both marks, in order: nothing may be overwritten by guess
  */
-export function replaceMeasured(document: string, text: string): string {
+export function replaceMeasured(document: string, name: string, text: string): string {
+  const [beginMark, endMark] = marksOf(name);
   const begin = document.indexOf(beginMark);
   const end = document.indexOf(endMark);
   if (begin < 0 || end < begin) throw new Error(`the document needs ${beginMark} and, after it, ${endMark}`);

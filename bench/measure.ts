@@ -7,6 +7,7 @@ import { type DockerRegistry, startDockerRegistry } from '../spec/support/docker
 import { type Contender, type Place, versionCommands } from './contender.js';
 import { type LinkProcess, startLinkProcess } from './link.js';
 import type { Result, Start } from './report.js';
+import { rotated } from './rotated.js';
 import { type ProcessRun, runProcess } from './run-process.js';
 import type { Scenario } from './scenario.js';
 import { spreadOf, summarize, type Trial } from './summary.js';
@@ -107,13 +108,8 @@ async function runTrial(
       const { problems } = await verifyImage(layout, { host, name: command.name, image, expected });
       if (problems.length > 0) throw new Error(problems.join('\n'));
     }
-    return { trial: { ...run, sentBytes }, complaint };
+    return { trial: { ...run, rssGrowthBytes: null, sentBytes }, complaint };
   } finally {
     await rm(scratch, removal);
   }
-}
-
-function rotated<T>(all: readonly T[], by: number): readonly T[] {
-  const first = by % all.length;
-  return [...all.slice(first), ...all.slice(0, first)];
 }

@@ -1,7 +1,9 @@
+import { cpuPerGb, endingText, megabytes, ratio, spreadText, yesNo } from './amounts.js';
 import type { Contender } from './contender.js';
+import { type Machine, machineText } from './machine.js';
 import { markdownTable } from './markdown.js';
 import type { Scenario } from './scenario.js';
-import type { Spread, Summary } from './summary.js';
+import type { Summary } from './summary.js';
 
 /** What one contender did in a scenario. */
 export interface Standing {
@@ -23,20 +25,15 @@ export interface Start {
   readonly cpuSeconds: number;
 }
 
-/** What the numbers were measured on. */
-export interface Surroundings {
-  readonly cores: number;
-  readonly cpu: string;
-  readonly memoryBytes: number;
-  /** Runnable processes before the first round, averaged over a minute: others that were busy blur every number. */
-  readonly loadBefore: number;
-  readonly node: string;
-  readonly skopeo: string;
+/** What the numbers were measured on, and with. */
+export interface Surroundings extends Machine {
+  /** Null where it is not installed. */
+  readonly skopeo: string | null;
   readonly dockerRegistry: string;
   readonly rounds: number;
   readonly capSeconds: number;
   /** What each tool takes to start and to tell its version: a part of all its times. */
-  readonly start: { readonly own: Start; readonly skopeo: Start };
+  readonly start: { readonly own: Start; readonly skopeo: Start | null };
 }
 
 /** The targets of the design that these scenarios can tell something about. */
@@ -57,13 +54,13 @@ export function reportText(results: readonly Result[], surroundings: Surrounding
 }
 
 function surroundingsText(surroundings: Surroundings): string {
-  const { cores, cpu, memoryBytes, loadBefore, node, skopeo, dockerRegistry, rounds, capSeconds, start } = surroundings;
+  const { node, skopeo, dockerRegistry, rounds, capSeconds, start } = surroundings;
+  const others = start.skopeo === null ? '' : ` (skopeo: ${startText(start.skopeo)})`;
   return [
-    `Medians of ${rounds} rounds, with the shortest and the longest in brackets, on ${cores} cores (${cpu}) and`,
-    `${Math.round(memoryBytes / 2 ** 30)} GiB of memory, with a load of ${loadBefore.toFixed(1)} before;`,
-    `Node ${node}, skopeo ${skopeo}, docker-registry ${dockerRegistry}.`,
+    machineText(surroundings, rounds),
+    `Node ${node}, ${skopeo === null ? 'no skopeo (its rows are missing)' : `skopeo ${skopeo}`}, docker-registry ${dockerRegistry}.`,
     `Who hung once was stopped after ${capSeconds} s and not run again in that scenario.`,
-    `In all numbers is the start of the command, ${startText(start.own)} (skopeo: ${startText(start.skopeo)}), which a`,
+    `In all numbers is the start of the command, ${startText(start.own)}${others}, which a`,
     'process that embeds the library has behind itself.',
   ].join('\n');
 }
@@ -88,7 +85,7 @@ function shapedTable(results: readonly Result[], surroundings: Surroundings): st
   const rows = results.flatMap((result) =>
     result.standings.map(({ contender, summary }, index) => {
       const head = [index === 0 ? result.scenario.title : '', contender.title];
-      if (summary.ending !== 'done') return [...head, endingText(summary, surroundings)];
+      if (summary.ending !== 'done') return [...head, endingText(summary, surroundings.capSeconds)];
       const { sentBytes, seconds } = summary;
       return [
         ...head,
@@ -102,8 +99,8 @@ function shapedTable(results: readonly Result[], surroundings: Surroundings): st
               megabytes(sentBytes.B.median),
               megabytes(Math.max(0, sentBytes.A.median + sentBytes.B.median - result.blobBytes)),
             ]),
-        cpuPerGb(summary.cpuSeconds, result),
-        megabytes(summary.maxRssBytes.median, 0),
+        cpuPerGb(summary.cpuSeconds, result.blobBytes),
+        summary.maxRssBytes === null ? '' : megabytes(summary.maxRssBytes.median, 0),
       ];
     }),
   );
@@ -115,15 +112,15 @@ function unshapedTable(results: readonly Result[], surroundings: Surroundings): 
   const rows = results.flatMap((result) =>
     result.standings.map(({ contender, summary }, index) => {
       const head = [index === 0 ? result.scenario.title : '', contender.title];
-      if (summary.ending !== 'done') return [...head, endingText(summary, surroundings)];
+      if (summary.ending !== 'done') return [...head, endingText(summary, surroundings.capSeconds)];
       const { median } = summary.seconds;
       return [
         ...head,
         spreadText(summary.seconds, 2, 's'),
         (result.blobBytes / 1e6 / median).toFixed(0),
         ratio(healthySeconds(result) ?? Number.NaN, median),
-        cpuPerGb(summary.cpuSeconds, result),
-        megabytes(summary.maxRssBytes.median, 0),
+        cpuPerGb(summary.cpuSeconds, result.blobBytes),
+        summary.maxRssBytes === null ? '' : megabytes(summary.maxRssBytes.median, 0),
       ];
     }),
   );
@@ -145,7 +142,7 @@ function targetTable(results: readonly Result[]): string {
     const rows = [[scenario.title, 'the same tool twice', controlText(result), '']];
     if (scenario.bandwidth !== null) return rows;
     const rate = healthy / own.seconds.median;
-    const cpu = own.cpuSeconds.median / (result.blobBytes / 1e9);
+    const cpu = (own.cpuSeconds?.median ?? Number.NaN) / (result.blobBytes / 1e9);
     const rateTarget = `≥ ${targetRate.toFixed(1)} × skopeo in MB/s`;
     const cpuTarget = `≤ ${targetCpuSecondsPerGb} CPU-s/GB, hashing included`;
     return [
@@ -168,17 +165,6 @@ function controlText({ standings }: Result): string {
     .join(', ');
 }
 
-function endingText(summary: Exclude<Summary, { readonly ending: 'done' }>, { capSeconds }: Surroundings): string {
-  switch (summary.ending) {
-    case 'stopped':
-      return `hangs (stopped at ${capSeconds} s)`;
-    case 'failed':
-      return `fails after ${spreadText(summary.seconds, 2, 's')}`;
-    case 'mixed':
-      return `succeeds in ${summary.done} of ${summary.trials} rounds`;
-  }
-}
-
 function doneOf(
   standings: readonly Standing[],
   is: (contender: Contender) => boolean,
@@ -194,24 +180,4 @@ function healthySeconds({ standings }: Result): number | null {
 function limitSeconds({ scenario, blobBytes }: Result): number | null {
   const rate = scenario.bandwidth?.totalBytesPerSecond;
   return rate === undefined ? null : blobBytes / rate;
-}
-
-function ratio(value: number, of: number | null): string {
-  return of === null || Number.isNaN(value) ? '' : (value / of).toFixed(2);
-}
-
-function cpuPerGb(cpuSeconds: Spread, { blobBytes }: Result): string {
-  return (cpuSeconds.median / (blobBytes / 1e9)).toFixed(2);
-}
-
-function spreadText({ median, min, max }: Spread, digits: number, unit: string): string {
-  return `${median.toFixed(digits)} ${unit} (${min.toFixed(digits)}–${max.toFixed(digits)})`;
-}
-
-function megabytes(bytes: number, digits = 1): string {
-  return `${(bytes / 1e6).toFixed(digits)} MB`;
-}
-
-function yesNo(is: boolean): string {
-  return is ? 'yes' : 'no';
 }

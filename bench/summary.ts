@@ -2,8 +2,11 @@
 export interface Trial {
   readonly ending: 'done' | 'failed' | 'stopped';
   readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly maxRssBytes: number;
+  /** Null where it was not measured, as all that follows. */
+  readonly cpuSeconds: number | null;
+  readonly maxRssBytes: number | null;
+  /** What the process came to hold on top of what it held before. */
+  readonly rssGrowthBytes: number | null;
   /** Bytes of blobs that each registry sent; null where no proxy counted them. */
   readonly sentBytes: { readonly A: number; readonly B: number } | null;
 }
@@ -34,8 +37,9 @@ export type Summary =
       readonly ending: 'done';
       readonly trials: number;
       readonly seconds: Spread;
-      readonly cpuSeconds: Spread;
-      readonly maxRssBytes: Spread;
+      readonly cpuSeconds: Spread | null;
+      readonly maxRssBytes: Spread | null;
+      readonly rssGrowthBytes: Spread | null;
       readonly sentBytes: { readonly A: Spread; readonly B: Spread } | null;
     }
   | { readonly ending: 'failed' | 'stopped'; readonly trials: number; readonly seconds: Spread }
@@ -50,13 +54,26 @@ export function summarize(trials: readonly Trial[]): Summary {
     return { ending: 'mixed', trials: trials.length, done: trials.filter((trial) => trial.ending === 'done').length };
   }
   if (ending !== 'done') return { ending, trials: trials.length, seconds };
-  const sent = trials.flatMap(({ sentBytes }) => (sentBytes === null ? [] : [sentBytes]));
+  const sentBytes = known(trials.map((trial) => trial.sentBytes));
   return {
     ending,
     trials: trials.length,
     seconds,
-    cpuSeconds: spreadOf(trials.map(({ cpuSeconds }) => cpuSeconds)),
-    maxRssBytes: spreadOf(trials.map(({ maxRssBytes }) => maxRssBytes)),
-    sentBytes: sent.length === 0 ? null : { A: spreadOf(sent.map(({ A }) => A)), B: spreadOf(sent.map(({ B }) => B)) },
+    cpuSeconds: spreadOfKnown(trials.map(({ cpuSeconds }) => cpuSeconds)),
+    maxRssBytes: spreadOfKnown(trials.map(({ maxRssBytes }) => maxRssBytes)),
+    rssGrowthBytes: spreadOfKnown(trials.map(({ rssGrowthBytes }) => rssGrowthBytes)),
+    sentBytes:
+      sentBytes.length === 0
+        ? null
+        : { A: spreadOf(sentBytes.map(({ A }) => A)), B: spreadOf(sentBytes.map(({ B }) => B)) },
   };
+}
+
+function spreadOfKnown(values: readonly (number | null)[]): Spread | null {
+  const numbers = known(values);
+  return numbers.length === 0 ? null : spreadOf(numbers);
+}
+
+function known<T>(values: readonly (T | null)[]): readonly T[] {
+  return values.flatMap((value) => (value === null ? [] : [value]));
 }

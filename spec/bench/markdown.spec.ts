@@ -27,26 +27,27 @@ describe('a generated table', () => {
 
 describe('the generated part of a document', () => {
   const marked = (text: string): string =>
-    `# Title\n\nBefore.\n\n<!-- begin: measured -->\n${text}\n<!-- end: measured -->\n\nAfter.\n`;
+    `# Title\n\nBefore.\n\n<!-- begin: layout -->\n${text}\n<!-- end: layout -->\n\nAfter.\n`;
 
   it('is replaced, and nothing around it', () => {
-    const once = replaceMeasured(marked('old\nnumbers'), 'new numbers');
+    const once = replaceMeasured(marked('old\nnumbers'), 'layout', 'new numbers');
     expect(once).to.equal(marked('\nnew numbers\n'));
-    expect(replaceMeasured(once, 'newer numbers')).to.equal(marked('\nnewer numbers\n'));
+    expect(replaceMeasured(once, 'layout', 'newer numbers')).to.equal(marked('\nnewer numbers\n'));
   });
 
   it('may begin as nothing at all', () => {
-    expect(replaceMeasured(marked(''), 'numbers')).to.equal(marked('\nnumbers\n'));
+    expect(replaceMeasured(marked(''), 'layout', 'numbers')).to.equal(marked('\nnumbers\n'));
   });
 
   for (const [what, document] of [
     ['without marks', '# Title\n'],
-    ['without the mark at its end', '<!-- begin: measured -->\n'],
-    ['without the mark at its beginning', '<!-- end: measured -->\n'],
-    ['with its marks the wrong way round', '<!-- end: measured -->\n<!-- begin: measured -->\n'],
+    ['without the mark at its end', '<!-- begin: layout -->\n'],
+    ['without the mark at its beginning', '<!-- end: layout -->\n'],
+    ['with the marks of another part', '<!-- begin: engines -->\n<!-- end: engines -->\n'],
+    ['with its marks the wrong way round', '<!-- end: layout -->\n<!-- begin: layout -->\n'],
   ] as const) {
     it(`is not guessed in a document ${what}`, () => {
-      expect(() => replaceMeasured(document, 'numbers')).to.throw('the document needs');
+      expect(() => replaceMeasured(document, 'layout', 'numbers')).to.throw('the document needs');
     });
   }
 });

@@ -6,6 +6,7 @@ const trial = (seconds: number, more: Partial<Trial> = {}): Trial => ({
   seconds,
   cpuSeconds: seconds / 10,
   maxRssBytes: 100e6,
+  rssGrowthBytes: null,
   sentBytes: { A: 18e6, B: 62e6 },
   ...more,
 });
@@ -35,6 +36,12 @@ describe('the summary of a benchmark', () => {
 
   it('knows no bytes where no proxy counted them', () => {
     expect(summarize([trial(1, { sentBytes: null })])).to.have.property('sentBytes', null);
+  });
+
+  it('leaves open what no run measured', () => {
+    const summary = summarize([trial(1, { cpuSeconds: null, rssGrowthBytes: 3e6 }), trial(2, { cpuSeconds: null })]);
+    expect(summary).to.have.property('cpuSeconds', null);
+    expect(summary).to.have.deep.property('rssGrowthBytes', { median: 3e6, min: 3e6, max: 3e6 });
   });
 
   it('tells runs that failed or hung by their time alone', () => {
