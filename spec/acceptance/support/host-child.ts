@@ -96,7 +96,7 @@ export interface HostPlace {
 const program = fileURLToPath(new URL('./host-process.ts', import.meta.url));
 
 export function startHostChild(order: HostOrder, { within = [], env = {} }: HostPlace = {}): HostChild {
-  const [command, ...parameters] = [...within, process.execPath, emittedProgram(program), JSON.stringify(order)];
+  const [command, ...parameters] = [...within, process.execPath, emittedProgram(program)];
   const child = spawn(command, parameters, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const exited = once(child, 'exit').then(([code, signal]: unknown[]) => ({ code, signal }));
   const lines: HostLine[] = [];
@@ -104,6 +104,8 @@ export function startHostChild(order: HostOrder, { within = [], env = {} }: Host
   const waiting = new Set<() => void>();
   // It may have been killed.
   child.stdin.on('error', () => undefined);
+  // Not among its arguments, which anybody on the machine can read.
+  child.stdin.write(`${JSON.stringify(order)}\n`);
   child.stderr.on('data', (chunk: Buffer) => written.push(chunk.toString('utf8')));
   const reader = createInterface({ input: child.stdout });
   reader.on('line', (text) => {

@@ -6,7 +6,14 @@ import Dockerode from 'dockerode';
 import { createPuller, dockerEngine, explainFailure } from '../../../lib/index.js';
 import type { HostCommand, HostLine, HostOrder } from './host-child.js';
 
-const order = JSON.parse(process.argv[2] ?? '{}') as HostOrder;
+const commands = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+/** Null when whoever tells it what to do is gone. */
+async function read(): Promise<unknown> {
+  const { done, value } = await commands.next();
+  return done === true ? null : JSON.parse(value);
+}
+
+const order = (await read()) as HostOrder;
 const engine = dockerEngine(new Dockerode({ socketPath: order.socketPath }), order.engine ?? {});
 const puller = createPuller({ ...order.puller, engine });
 const ending = new AbortController();
@@ -41,10 +48,23 @@ async function pull({ id, image, options = {} }: Extract<HostCommand, { readonly
   }
 }
 
-const reader = createInterface({ input: process.stdin });
-reader.on('line', (text) => {
-  const command = JSON.parse(text) as HostCommand;
-  switch (command.do) {
+async function close(): Promise<void> {
+  await puller.close();
+  await engine.close();
+  say({
+    kind: 'closed',
+    title: process.title,
+    health: puller.health(),
+    peakBytes: peakBytes(),
+    inspected: inspect({ puller, engine }, { depth: null, showHidden: true }),
+  });
+  process.stdin.destroy();
+}
+
+say({ kind: 'ready' });
+for (let isClosed = false; !isClosed;) {
+  const command = (await read()) as HostCommand | null;
+  switch (command?.do) {
     case 'pull':
       void pull(command);
       break;
@@ -52,19 +72,8 @@ reader.on('line', (text) => {
       ending.abort(new Error('the host wants no more'));
       break;
     case 'close':
-      void (async () => {
-        await puller.close();
-        await engine.close();
-        say({
-          kind: 'closed',
-          title: process.title,
-          health: puller.health(),
-          peakBytes: peakBytes(),
-          inspected: inspect({ puller, engine }, { depth: null, showHidden: true }),
-        });
-        reader.close();
-        process.stdin.destroy();
-      })();
+    case undefined:
+      isClosed = true;
   }
-});
-say({ kind: 'ready' });
+}
+await close();
