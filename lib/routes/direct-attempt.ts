@@ -21,6 +21,8 @@ export interface DirectAttempt {
   readonly store: EngineStore;
   readonly pull: DaemonPull;
   readonly limits: DirectLimits;
+  /** How long all layers together may take an engine that says nothing of bytes. */
+  readonly muteMs: number;
   /** No other registry is left that could do better. */
   readonly isLast: boolean;
   readonly signal: AbortSignal;
@@ -78,17 +80,18 @@ interface PullWatch {
 }
 
 function watchPull(
-  { limits, isLast }: Pick<DirectAttempt, 'limits' | 'isLast'>,
+  attempt: Pick<DirectAttempt, 'limits' | 'isLast' | 'muteMs'>,
   phases: DirectPhases,
   onLate: (late: LatePull) => void,
 ): PullWatch {
+  const { limits, isLast } = attempt;
   const rate = createThroughput(limits.windowMs);
   let watched = silenceOf(phases);
   let timer = start();
 
   function start(): LoopTimer {
     const { phase, meaning } = watched;
-    const value = limitMs(limits, watched, isLast);
+    const value = limitMs(attempt, watched);
     return startLoopTimer(value, () => {
       onLate({ limit: limitName(phase, phases.bytes), value, phase, meaning });
     });
@@ -118,13 +121,18 @@ function silenceOf({ phase, silence }: DirectPhases): Watched {
   return { phase, meaning: silence };
 }
 
-function limitMs(limits: DirectLimits, { phase, meaning }: Watched, isLast: boolean): number {
+function limitMs(
+  { limits, isLast, muteMs }: Pick<DirectAttempt, 'limits' | 'isLast' | 'muteMs'>,
+  { phase, meaning }: Watched,
+): number {
   switch (meaning) {
     case 'local':
       return limits.extractMs;
     case 'either':
       // Whoever unpacks in silence is only ended while somebody else may be asked.
       return isLast ? limits.extractMs : limits.patientStallMs;
+    case 'mute':
+      return isLast ? Math.max(limits.extractMs, muteMs) : muteMs;
     case 'registry':
       if (phase === 'metadata') return limits.metadataMs;
       return isLast ? limits.patientStallMs : limits.stallMs;

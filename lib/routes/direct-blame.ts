@@ -66,7 +66,8 @@ const forgetWrongBytesMs = 1_000;
  */
 export class DirectBlame {
   readonly #store: EngineStore;
-  readonly #canEscape: boolean;
+  /** Whether the image can be brought in another way. */
+  canEscape: boolean;
   /** Layers, by their short digest, that the engine was left waiting for. */
   readonly #hostages = new Set<string>();
   readonly #suspects: Suspect[] = [];
@@ -74,10 +75,9 @@ export class DirectBlame {
   #refusals = 0;
   #wasAway = false;
 
-  /** @param canEscape whether the image can be brought in another way */
   constructor(store: EngineStore, canEscape: boolean) {
     this.#store = store;
-    this.#canEscape = canEscape;
+    this.canEscape = canEscape;
   }
 
   /** Who it was after all, now that the engine has got the layers from `registry`: the engine was not at fault. */
@@ -101,7 +101,7 @@ export class DirectBlame {
     const limit = isSilentBlob ? 'layers.firstByteMs' : late.limit;
     const { untouched, bytes } = phases;
     const judgement = judge({ evidence: { kind: 'limit', limit, value, bytes }, phase }, of);
-    if (meaning === 'either') return next(phase, withoutBlame(judgement), true);
+    if (meaning !== 'registry') return next(phase, withoutBlame(judgement), true);
     // Podman shares nothing between two pulls.
     if (phase === 'metadata' || this.#store === 'podman') return next(phase, judgement);
     if (phases.isWithoutSlot) return wedged('other pulls, which do not end, hold all its download slots', null);
@@ -114,7 +114,7 @@ export class DirectBlame {
     this.#suspects.push({ registry: of.registry, reason: judgement.reason });
     const told: ToldFailure = { phase, judgement: withoutBlame(judgement) };
     // Whoever is asked for these layers next: the classic store would wait for the answer that did not begin.
-    return this.#store === 'graph' && this.#canEscape
+    return this.#store === 'graph' && this.canEscape
       ? wedged(`it keeps waiting for ${untouched.join(', ')}, of which ${of.registry} sent nothing`, told)
       : { kind: 'next', told, mayHaveUnpacked: false, afterMs: 0 };
   }
@@ -167,7 +167,7 @@ export class DirectBlame {
     this.#refusals += 1;
     if (mayRepeat && !refusedBefore) return { kind: 'again', told, afterMs: forgetWrongBytesMs };
     this.#suspects.push({ registry: of.registry, reason: judgement.reason });
-    if (!refusedBefore || !this.#canEscape) {
+    if (!refusedBefore || !this.canEscape) {
       return { kind: 'next', told, mayHaveUnpacked: false, afterMs: forgetWrongBytesMs };
     }
     const why = `it refuses the bytes of ${of.registry}, perhaps for others that it holds: ${failure.message}`;

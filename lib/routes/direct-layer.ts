@@ -107,7 +107,6 @@ function nextState(before: LayerState, said: LayerState, isWhole: boolean): Laye
 const states: ReadonlyMap<string, LayerState> = new Map([
   ['Pulling fs layer', 'announced'],
   ['Copying blob', 'announced'],
-  ['Copying config', 'announced'],
   ['Waiting', 'waiting'],
   ['Downloading', 'downloading'],
   ['Verifying Checksum', 'downloaded'],

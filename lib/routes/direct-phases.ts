@@ -11,8 +11,9 @@ export type DirectPhase = 'metadata' | 'layers' | 'extract';
  * - `registry`: it waits for the registry
  * - `local`: only the engine itself has something to do
  * - `either`: it does not say which of the two
+ * - `mute`: it says nothing of bytes at all
  */
-export type SilenceMeaning = 'registry' | 'local' | 'either';
+export type SilenceMeaning = 'registry' | 'local' | 'either' | 'mute';
 
 /** What one line has changed. */
 export interface DirectStep {
@@ -48,7 +49,9 @@ export function followDirectPull(store: EngineStore): DirectPhases {
   const layers = new Map<string, DirectLayer>();
   /** The registry has told of the manifest. */
   let hasBegun = false;
+  /** Only names are left to be given. */
   let isOver = false;
+  let isMute = false;
   let digest: string | null = null;
   let bytes = 0;
 
@@ -78,6 +81,7 @@ export function followDirectPull(store: EngineStore): DirectPhases {
       case 'extract':
         return 'local';
       case 'layers':
+        if (isMute) return 'mute';
         return store !== 'podman' || missing().some(isMidway) ? 'registry' : 'either';
     }
   }
@@ -106,7 +110,11 @@ export function followDirectPull(store: EngineStore): DirectPhases {
       // A containerd store has only asked whether the manifest is there. What it waits for after that is far more often
       // the config: whoever answers that question, answers the next one.
       hasBegun = true;
+    } else if (line.status === 'Copying config') {
+      // Podman's own endpoint: the last of all blobs.
+      isOver = true;
     } else if (line.id !== null) {
+      isMute ||= line.status === 'Copying blob';
       step = noteLayer(line.id, line);
     }
     return before === phaseNow() ? step : { ...step, isProgress: true };

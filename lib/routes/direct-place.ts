@@ -32,6 +32,9 @@ const backWithinMs = 30_000;
 /** How long an engine may take to forget a name of a pull that was ended; it has nothing else to do with it. */
 const forgetMs = 5_000;
 
+/** At this rate an engine is expected to fetch and unpack that says nothing of bytes: in doubt it is asked again. */
+const muteBytesPerSecond: number = 1024 * 1024;
+
 /** Two pulls of one name at one registry would take that name away from each other. */
 const pulledNames = createKeyedMutex();
 
@@ -56,8 +59,15 @@ export type Brought =
   | { readonly kind: 'delivered'; readonly delivered: DirectDelivered }
   /** Nothing; the engine may have been unpacking as it was ended. */
   | { readonly kind: 'next'; readonly mayHaveUnpacked: boolean }
-  /** Nothing, and the next one would not either. */
-  | { readonly kind: 'useless'; readonly reason: Reason };
+  | Useless;
+
+/** Nothing, and the next one would hardly do better: it is the engine. */
+export interface Useless {
+  readonly kind: 'useless';
+  readonly reason: Reason;
+  /** It may have been the registry, after all. */
+  readonly mayBeRegistry: boolean;
+}
 
 /** One registry that an engine is to pull one image from. */
 export class DirectPlace {
@@ -126,6 +136,7 @@ export class DirectPlace {
         store,
         pull: this.#daemonPull(credentials),
         limits,
+        muteMs: this.#muteMs(),
         isLast,
         signal,
         onLine: this.#follow(),
@@ -165,7 +176,11 @@ export class DirectPlace {
         return { kind: 'next', mayHaveUnpacked: finding.mayHaveUnpacked };
       case 'useless': {
         const message = `engine ${this.#engine.id} cannot pull ${this.#request.context.image}: ${finding.why}`;
-        return { kind: 'useless', reason: { cause: 'engine', code: finding.code, message } };
+        return {
+          kind: 'useless',
+          reason: { cause: 'engine', code: finding.code, message },
+          mayBeRegistry: finding.told !== null,
+        };
       }
     }
   }
@@ -200,6 +215,13 @@ export class DirectPlace {
       // Where Podman is configured to, it takes plain HTTP by itself, and then tells more of what it does.
       plainHttp: baseUrl.startsWith('http:') && !isListed(host, traits),
     };
+  }
+
+  #muteMs(): number {
+    const { tree, limits } = this.#request;
+    if (tree === null) return limits.extractMs;
+    const sizeBytes = tree.layers.reduce((sum, { size }) => sum + size, 0);
+    return limits.patientStallMs + (sizeBytes / muteBytesPerSecond) * 1_000;
   }
 
   #follow(): (line: EngineProgress, step: DirectStep, phases: DirectPhases) => void {

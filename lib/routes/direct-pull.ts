@@ -3,14 +3,15 @@ import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
 import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
 import type { EngineTraits } from '../engine/engine-traits.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
+import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
 import type { Candidate } from '../failover/candidate.js';
 import { exhausted, waitForLimited } from '../failover/limited.js';
-import type { Reason } from '../vocabulary/reason.js';
 import { DirectBlame } from './direct-blame.js';
 import { DirectBooks } from './direct-books.js';
-import { DirectPlace } from './direct-place.js';
+import { type Brought, DirectPlace, type Useless } from './direct-place.js';
 import type { DirectDelivered, DirectRequest } from './direct-request.js';
 import { startLoadRoute } from './load.js';
+import type { Delivery } from './route.js';
 import { createMilestone } from './milestone.js';
 
 /** One image on its way into an engine that pulls it by itself. */
@@ -56,27 +57,34 @@ export class DirectPull {
     const { context } = this.#request;
     const traits = await this.#daemon.traits({ signal: context.signal });
     const books = new DirectBooks(this.#request, this.#object);
-    let left = this.#places(traits, books);
+    const blame = new DirectBlame(traits.store, this.#request.escape !== null);
+    let left = this.#places(traits, books, blame);
     for (let waited = 0; ; waited += 1) {
       const ready = left.filter(({ candidate }) => !this.#isLimited(candidate));
       /** Were ended though the engine may have been unpacking: asked again, with time for that, when no other could. */
       const patient: DirectPlace[] = [];
       for (const place of ready) {
         const isLast = place === ready.at(-1) && patient.length === 0;
-        const brought = await place.pull(isLast);
+        const brought = await this.#from(place, isLast, blame);
         if (brought.kind === 'delivered') return brought.delivered;
-        if (brought.kind === 'useless') return this.#escape(brought.reason);
         if (brought.mayHaveUnpacked && !isLast) patient.push(place);
       }
       for (const place of patient) {
-        const brought = await place.pull(true);
+        const brought = await this.#from(place, true, blame);
         if (brought.kind === 'delivered') return brought.delivered;
-        if (brought.kind === 'useless') return this.#escape(brought.reason);
       }
       left = left.filter(({ candidate }) => this.#isLimited(candidate));
       const candidates = left.map(({ candidate }) => candidate);
       if (!(await waitForLimited(context, 'metadata', candidates, waited))) throw exhausted(context, books.lastPhase);
     }
+  }
+
+  /** From one registry; as an archive, where the engine turns out unable to pull. */
+  async #from(place: DirectPlace, isLast: boolean, blame: DirectBlame): Promise<Exclude<Brought, Useless>> {
+    const brought = await place.pull(isLast);
+    if (brought.kind !== 'useless') return brought;
+    const delivered = await this.#escape(brought, blame);
+    return delivered === null ? { kind: 'next', mayHaveUnpacked: false } : { kind: 'delivered', delivered };
   }
 
   get #object(): string {
@@ -85,10 +93,9 @@ export class DirectPull {
   }
 
   /** In the host's order; who is to be asked last in either phase comes last, for one registry has to serve both. */
-  #places(traits: EngineTraits, books: DirectBooks): readonly DirectPlace[] {
+  #places(traits: EngineTraits, books: DirectBooks, blame: DirectBlame): readonly DirectPlace[] {
     const { context, places, digest } = this.#request;
     const { sources } = context;
-    const blame = new DirectBlame(traits.store, this.#request.escape !== null);
     const all = places.flatMap((place) => {
       const candidate = sources.candidates.find(({ registry }) => registry === place.registry.prefix);
       if (candidate === undefined || (digest === null && !candidate.resolves)) return [];
@@ -120,22 +127,38 @@ export class DirectPull {
     return sources.limitedUntilMs(candidate, 'metadata') !== null;
   }
 
-  /** No registry helps: the image goes there as an archive, where this process can make one. */
-  async #escape(reason: Reason): Promise<DirectDelivered> {
-    const { escape, onRouteChanged } = this.#request;
-    if (escape === null) {
-      throw new HostFaultError({
-        ...reason,
-        message: `${reason.message}; end the other pulls of the daemon, or restart it`,
-      });
+  /**
+   * The image goes there as an archive. Null when none can be made, and the next registry may still help.
+   *
+   * @throws HostFaultError when nothing helps
+   */
+  async #escape({ reason, mayBeRegistry }: Useless, blame: DirectBlame): Promise<DirectDelivered | null> {
+    const { onRouteChanged } = this.#request;
+    const delivery = await this.#delivery();
+    if (delivery === null) {
+      blame.canEscape = false;
+      if (mayBeRegistry) return null;
+      const message = `${reason.message}; end the other pulls of the daemon, or restart it`;
+      throw new HostFaultError({ ...reason, message });
     }
     onRouteChanged({ from: 'direct', to: 'load', reason });
-    const delivery = await escape();
     this.#begun.reach();
     const run = startLoadRoute(this.#engine, delivery);
     await run.layers();
     this.#layers.reach();
     const delivered = await run.extract();
     return { ...delivered, digest: delivery.tree.root.digest, resolvedBy: null };
+  }
+
+  /** What an archive is made of; null where this process reaches no registry. */
+  async #delivery(): Promise<Delivery | null> {
+    const { escape } = this.#request;
+    if (escape === null) return null;
+    try {
+      return await escape();
+    } catch (error) {
+      if (isPullExhaustedError(error)) return null;
+      throw error;
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { monotonicMs } from '../clock/time.js';
 import type { DockerDaemon } from '../engine/docker-daemon.js';
 import { EngineFailure } from '../engine/engine-failure.js';
 import { abortable, deriveAbort, withDeadline } from '../policy/deadline.js';
@@ -7,7 +8,7 @@ import type { Relay } from '../relay/relay.js';
 
 /** How long a handshake may take. Milliseconds. */
 export interface HandshakeLimits {
-  /** From when the daemon answers anything at all. */
+  /** From when the daemon has answered something else; twice as long as that took where that is longer. */
   readonly begunMs: number;
   /** In all. */
   readonly totalMs: number;
@@ -80,9 +81,11 @@ async function ask(daemon: DockerDaemon, { word, address, platform }: Question, 
 
 /** Resolves a while after the daemon has answered something else: until then it may only be slow. */
 async function lateAnswer(daemon: DockerDaemon, begunMs: number, signal: AbortSignal): Promise<void> {
+  const askedAtMs = monotonicMs();
   await daemon.traits({ signal, fresh: true });
+  const ms = Math.max(begunMs, 2 * (monotonicMs() - askedAtMs));
   const late = new Error('late');
-  await withDeadline({ ms: begunMs, signal, expired: () => late }, () => new Promise<never>(() => {})).catch(
+  await withDeadline({ ms, signal, expired: () => late }, () => new Promise<never>(() => {})).catch(
     (error: unknown) => {
       if (error !== late) throw error;
     },

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
+import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { layers, metadata, seededImage, type TestImage } from '../../lib/testing/index.js';
 import { closeHeartRigs } from '../failover/support/heart-rig.js';
 import { requireDockerRegistry } from '../support/docker-registry.js';
@@ -14,10 +15,10 @@ function newImage(layerCount = 3): TestImage {
   return seededImage({ layers: layerCount, bytes: 2_000_000, seed: `direct wedge ${seeds}` });
 }
 
-const kinds = [engineKinds.installed, engineKinds.nextClassic, engineKinds.nextContainerd, engineKinds.podman];
+const kinds = [engineKinds.installed, engineKinds.nextContainerd, engineKinds.podman];
 
 for (const kind of kinds) {
-  const isGraph = kind === engineKinds.installed || kind === engineKinds.nextClassic;
+  const isGraph = kind === engineKinds.installed;
   const isContainerd = kind === engineKinds.nextContainerd;
   const isDocker = kind !== engineKinds.podman;
 
@@ -105,6 +106,44 @@ for (const kind of kinds) {
         expect(second?.requests.filter(({ kind: what }) => what === 'blob').length).to.be.greaterThan(0);
         other.abort();
         await stream;
+      });
+    }
+
+    if (isGraph) {
+      it('sends an archive when other pulls, which do not end, hold all download slots', async () => {
+        const others = newImage();
+        await rig.push(others);
+        await rig.setFaults(noAnswer(others));
+        const [first] = rig.proxies;
+        const other = new AbortController();
+        const stream = rig.real.docker
+          .pull(`${first?.host ?? ''}/team/app:1`, { abortSignal: other.signal })
+          .then((answer) => answer.on('error', () => undefined).resume())
+          .catch(() => undefined);
+        await until(() => (first?.requests ?? []).filter(({ faults }) => faults.length > 0).length === 3, 'it hangs');
+        const image = newImage();
+        await rig.push(image);
+        const pull = await rig.start(image, { escape: true });
+        expect((await pull.whole()).route).to.equal('load');
+        expect(pull.changes.map(({ reason }) => reason.code)).to.deep.equal(['engine-wedged']);
+        expect(pull.changes[0]?.reason.message).to.include('download slots');
+        expect(pull.pull.attempts).to.deep.equal([]);
+        other.abort();
+        await stream;
+      });
+
+      it('asks the next registry when the archive that would help cannot be made', async () => {
+        const image = newImage();
+        await rig.push(image);
+        await rig.setFaults(noAnswer(image), [metadata.missing()]);
+        const pull = await rig.start(image, { escape: 'unreached' });
+        const failure = await failureOf(pull.whole());
+        if (!isPullExhaustedError(failure)) throw failure;
+        expect(pull.changes).to.deep.equal([]);
+        expect(pull.pull.attempts).to.deep.equal([
+          'A registry-storage/first-byte-late next',
+          'B not-replicated/http-404 next',
+        ]);
       });
     }
 

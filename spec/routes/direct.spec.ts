@@ -29,13 +29,7 @@ function newImage(): TestImage {
   return seededImage({ layers: 3, bytes: 4_000_000, seed: `direct ${seeds}` });
 }
 
-for (const kind of [
-  engineKinds.installed,
-  engineKinds.nextClassic,
-  engineKinds.nextContainerd,
-  engineKinds.podman,
-  configuredPodman,
-]) {
+for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKinds.podman, configuredPodman]) {
   describe(`the route direct into ${kind.title}`, function () {
     this.timeout(60_000);
     requireDockerRegistry();
@@ -92,6 +86,24 @@ for (const kind of [
       });
     }
 
+    it('goes on at the next registry when layers stop at 30 %', async () => {
+      const image = newImage();
+      const stalls = image.layers.map(({ digest }) => layers.stall({ afterShare: 0.3, object: digest }));
+      const pull = await start(image, stalls);
+      const delivered = await pull.whole();
+      await expectThere(image, delivered.reference);
+      expect(delivered.route).to.equal('direct');
+      expect(pull.pull.attempts).to.have.length(1);
+      // Podman may have been unpacking, for all it says.
+      const verdict = rig.real.store === 'podman' ? 'next' : 'ill';
+      expect(pull.pull.attempts[0]).to.match(new RegExp(`^A registry-storage/(stalled|first-byte-late) ${verdict}$`));
+      expect(pull.pull.of('failedOver').map(([{ phase }]) => phase)).to.deep.equal(['layers']);
+      expect(blobsAskedOf(1)).to.be.greaterThan(0);
+    });
+
+    // It differs from the other Podman only in what it says of layers.
+    if (kind === configuredPodman) return;
+
     it('keeps an image that was asked for by digest under a tag made of it', async () => {
       const image = newImage();
       const pull = await start(image, [], { reference: `registry.example/team/app@${image.digest}` });
@@ -108,21 +120,6 @@ for (const kind of [
       expect(pull.pull.of('failedOver')).to.have.length(1);
       expect(pull.pull.ill).to.deep.equal(['A metadata']);
       expect(blobsAskedOf(0)).to.equal(0);
-    });
-
-    it('goes on at the next registry when layers stop at 30 %', async () => {
-      const image = newImage();
-      const stalls = image.layers.map(({ digest }) => layers.stall({ afterShare: 0.3, object: digest }));
-      const pull = await start(image, stalls);
-      const delivered = await pull.whole();
-      await expectThere(image, delivered.reference);
-      expect(delivered.route).to.equal('direct');
-      expect(pull.pull.attempts).to.have.length(1);
-      // Podman may have been unpacking, for all it says.
-      const verdict = rig.real.store === 'podman' ? 'next' : 'ill';
-      expect(pull.pull.attempts[0]).to.match(new RegExp(`^A registry-storage/(stalled|first-byte-late) ${verdict}$`));
-      expect(pull.pull.of('failedOver').map(([{ phase }]) => phase)).to.deep.equal(['layers']);
-      expect(blobsAskedOf(1)).to.be.greaterThan(0);
     });
 
     it('goes on at the next registry when the config does not come, and the first is no worse at manifests for it', async () => {

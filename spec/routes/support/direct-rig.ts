@@ -1,4 +1,5 @@
 import { dockerEngine, type DockerEngine } from '../../../lib/engine/docker-engine.js';
+import { PullExhaustedError } from '../../../lib/errors/pull-exhausted-error.js';
 import type { HeartContext } from '../../../lib/failover/context.js';
 import type { ImageTree } from '../../../lib/failover/image-tree.js';
 import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
@@ -25,9 +26,9 @@ import { treeOf } from '../load-rig.js';
 /** Long against what a busy machine needs for a healthy answer, short for a spec. */
 export const directSpecLimits: DirectLimits = {
   ...directLimits({
-    metadata: { requestMs: 2_000, totalMs: 4_000 },
-    layers: { firstByteMs: 1_000, stallMs: 3_000, minBytesPerSecond: 1, windowMs: 60_000, totalMs: Infinity },
-    lastCandidate: { firstByteMs: 5_000, stallMs: 5_000 },
+    metadata: { requestMs: 2_000, totalMs: 3_000 },
+    layers: { firstByteMs: 1_000, stallMs: 2_500, minBytesPerSecond: 1, windowMs: 60_000, totalMs: Infinity },
+    lastCandidate: { firstByteMs: 4_000, stallMs: 4_000 },
     extract: { stallMs: 60_000 },
   }),
 };
@@ -38,8 +39,8 @@ export interface DirectPullOptions {
   readonly reference?: string;
   /** `tag`: this process knows nothing of the image. Default `digest`. */
   readonly by?: 'digest' | 'tag';
-  /** Default: none. */
-  readonly escape?: boolean;
+  /** `unreached`: there is a way to make an archive, but this process reaches no registry. Default: none. */
+  readonly escape?: boolean | 'unreached';
   readonly limits?: Partial<DirectLimits>;
   readonly signal?: AbortSignal;
   /** By registry; default: nobody's. */
@@ -117,18 +118,22 @@ export async function openDirectRig(real: RealEngine, auth: readonly ('none' | '
         tree: by === 'digest' ? treeOfImage(image) : null,
         limits: { ...directSpecLimits, ...options.limits },
         escape:
-          options.escape === true
-            ? async () => ({
-                context,
-                reference: parsed,
-                platform,
-                tree: await treeOf(pull),
-                shared: new SharedFetches(),
-                shareKey: 'key',
-                onBlob: ({ digest }) => told.push(digest),
-                onRouteChanged: (change) => changes.push(change),
-              })
-            : null,
+          options.escape === 'unreached'
+            ? async () => {
+                throw new PullExhaustedError({ image: context.image, phase: 'metadata', attempts: [] });
+              }
+            : options.escape === true
+              ? async () => ({
+                  context,
+                  reference: parsed,
+                  platform,
+                  tree: await treeOf(pull),
+                  shared: new SharedFetches(),
+                  shareKey: 'key',
+                  onBlob: ({ digest }) => told.push(digest),
+                  onRouteChanged: (change) => changes.push(change),
+                })
+              : null,
         onBlob: ({ digest }) => told.push(digest),
         onRouteChanged: (change) => changes.push(change),
       });
