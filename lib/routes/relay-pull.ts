@@ -3,6 +3,7 @@ import { EngineFailure } from '../engine/engine-failure.js';
 import type { EngineTraits } from '../engine/engine-traits.js';
 import { formatPlatform } from '../image/platform.js';
 import { deriveAbort, onAbort } from '../policy/deadline.js';
+import { layersStallMs } from '../policy/limits.js';
 import type { Relay } from '../relay/relay.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { crowdOf } from './daemon-crowd.js';
@@ -97,7 +98,8 @@ export async function pullThroughRelay(pull: RelayPull): Promise<RelayOutcome> {
     store: traits.store,
     activity: serving.activity,
     crowd: crowdOf(traits.daemonId),
-    stallMs: limits.layers.stallMs,
+    // A host that waits for registries without a limit does not want to wait for ever for a daemon that asks nobody.
+    stallMs: limits.layers.stallMs === Infinity ? layersStallMs : limits.layers.stallMs,
     extractStallMs: limits.extract.stallMs,
     deafMs,
     onHandedOver: () => {

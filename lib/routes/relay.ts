@@ -22,10 +22,10 @@ const backWithinMs = 30_000;
 const untagMs = 1_000;
 
 /**
- * A daemon can give an image its name some time after its pull was ended: it is looked for again after so long. What
- * comes later still is left to the next process.
+ * A daemon can give an image its name some time after its pull was ended, the more so one that hung: it is looked for
+ * again after so long. What comes later still is left to the next process.
  */
-const lateNamesMs: readonly number[] = [2_000, 30_000];
+const lateNamesMs: readonly number[] = [1_000, 3_000, 8_000, 20_000, 60_000];
 
 const log = createLog('pull');
 
@@ -128,11 +128,9 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
     const naming = { daemon, engineId, store: traits.store, tree: delivery.tree, from, to, signal };
     return { imageId: await unlessLost(pull, () => moveName(naming)) };
   } catch (error) {
-    // Before that it cannot have a name.
-    if (hadAll) {
-      await takeNameAway(pull, from);
-      takeLateNamesAway(pull, from, key);
-    }
+    // Without all bytes it gets no name; how far a daemon has come that was left behind is not known.
+    if (hadAll) await takeNameAway(pull, from);
+    if (hadAll || signal.aborted) takeLateNamesAway(pull, from, key);
     throw error;
   } finally {
     release();

@@ -146,6 +146,15 @@ for (const [name, kind] of Object.entries(engineKinds)) {
       expect(route).to.equal(store() === 'graph' ? 'load' : 'relay');
     });
 
+    it('brings an image also for a host that has set no limit to a stall', async () => {
+      const image = seededImage({ bytes, seed: `without a limit ${name}` });
+      await stickAt(image, layers.stall({ object: layerOf(image), afterShare: 0.5 }));
+      const heart = await openHeartRig({ image, registries: [[]] });
+      const pull = await rig.start(heart.openPull(), { stallMs: Infinity });
+      const { route } = await pull.whole();
+      expect(route).to.equal(store() === 'podman' ? 'relay' : 'load');
+    });
+
     it('pulls by the relay again when whoever had wedged it is gone', async () => {
       const image = seededImage({ bytes, seed: `recovered ${name}` });
       const other = await stickAt(image, layers.stall({ object: layerOf(image), afterShare: 0.5 }));
