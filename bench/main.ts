@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type BenchPart, enginePart, layoutPart, type PartOptions } from './part.js';
+import { type BenchPart, enginePart, layoutPart, type PartOptions, type PartResult } from './part.js';
 import { replaceMeasured } from './markdown.js';
 
 const parts: readonly BenchPart[] = [layoutPart, enginePart];
@@ -36,10 +36,13 @@ async function main(): Promise<void> {
   const only = values.only?.split(',') ?? null;
   for (const part of choose(positionals, only)) {
     const chosen = only?.filter((name) => part.scenarioNames.includes(name)) ?? null;
-    const { text, isWell } = await part.run({ ...options, only: chosen });
-    process.stdout.write(`${text}\n`);
-    if (only === null) writeFileSync(readme, replaceMeasured(readFileSync(readme, 'utf8'), part.name, text));
-    if (!isWell) process.exitCode = 1;
+    let result: PartResult | null = null;
+    for await (const each of part.run({ ...options, only: chosen })) {
+      result = each;
+      if (only === null) writeFileSync(readme, replaceMeasured(readFileSync(readme, 'utf8'), part.name, each.text));
+    }
+    process.stdout.write(`${result?.text}\n`);
+    if (result?.isWell !== true) process.exitCode = 1;
   }
 }
 

@@ -17,16 +17,20 @@ export interface PartOptions {
   readonly only: readonly string[] | null;
 }
 
+/** What a part has measured so far. */
+export interface PartResult {
+  /** Markdown. */
+  readonly text: string;
+  /** Whether every pull of ours succeeded. */
+  readonly isWell: boolean;
+}
+
 /** A part of the benchmark, with a place of its own in README.md. */
 export interface BenchPart {
   readonly name: string;
   readonly scenarioNames: readonly string[];
-  run(options: PartOptions): Promise<{
-    /** Markdown. */
-    readonly text: string;
-    /** Whether every pull of ours succeeded. */
-    readonly isWell: boolean;
-  }>;
+  /** Yields anew whenever more is known: of a long run that is interrupted, what it had measured stays. */
+  run(options: PartOptions): AsyncIterable<PartResult>;
 }
 
 /** More than twice what anybody needs who does not hang. */
@@ -36,7 +40,7 @@ const layoutCapSeconds = 40;
 export const layoutPart: BenchPart = {
   name: 'layout',
   scenarioNames: [...scenarios, loopback].map(({ name }) => name),
-  run: async ({ rounds, capSeconds: given, only }) => {
+  run: async function* ({ rounds, capSeconds: given, only }) {
     const capSeconds = given ?? layoutCapSeconds;
     const surroundings = await describeLayoutSurroundings(rounds, capSeconds);
     const isThere = new Set(['pull-failover', ...(surroundings.skopeo === null ? [] : ['skopeo'])]);
@@ -49,7 +53,7 @@ export const layoutPart: BenchPart = {
       capSeconds,
       onTrial: (scenario, contender, trial, complaint) => say(scenario.title, contender.title, trial, complaint),
     });
-    return { text: reportText(results, surroundings), isWell: results.every(allOwnPullsSucceeded) };
+    yield { text: reportText(results, surroundings), isWell: results.every(allOwnPullsSucceeded) };
   },
 };
 
@@ -57,19 +61,25 @@ export const layoutPart: BenchPart = {
 export const enginePart: BenchPart = {
   name: 'engines',
   scenarioNames: engineScenarios.map(({ name }) => name),
-  run: async ({ rounds, capSeconds, only }) => {
-    const machine = describeMachine();
-    const results = await measureEngines({
+  run: async function* ({ rounds, capSeconds, only }) {
+    const surroundings = { ...describeMachine(), tools: engineTools(), capSeconds };
+    const measured = measureEngines({
       scenarios: chosen(engineScenarios, only),
       rounds,
       capSeconds,
       onTrial: (scenario, contender, trial, complaint) => say(scenario.title, contender.title, trial, complaint),
     });
-    const text = engineReportText(results, { ...machine, tools: engineTools(), rounds, capSeconds });
-    const own = results.flatMap(({ standings }) =>
-      standings.filter(({ contender }) => contender.subject === 'pull-failover'),
-    );
-    return { text, isWell: own.every(({ summary }) => summary.ending === 'done') };
+    let done = 0;
+    for await (const results of measured) {
+      done += 1;
+      const own = results.flatMap(({ standings }) =>
+        standings.filter(({ contender }) => contender.subject === 'pull-failover'),
+      );
+      yield {
+        text: engineReportText(results, { ...surroundings, rounds: done }),
+        isWell: own.every(({ summary }) => summary.ending === 'done'),
+      };
+    }
   },
 };
 

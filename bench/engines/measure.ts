@@ -27,11 +27,12 @@ const warmUpName = 'warm-up/image:1';
 
 /**
  * Runs every contender of every scenario in turn, once per round, in an order that rotates from round to round, each
- * with an engine and a process of its own. Who needs a part that is not there is left out.
+ * with an engine and a process of its own. Who needs a part that is not there is left out. After each round it yields
+ * what all rounds so far have shown.
  *
  * @throws Error when an image is said to be complete and is not
  */
-export async function measureEngines(measuring: EngineMeasuring): Promise<readonly EngineResult[]> {
+export async function* measureEngines(measuring: EngineMeasuring): AsyncGenerator<readonly EngineResult[], void> {
   await using A = await startDockerRegistry();
   await using B = await startDockerRegistry();
   await using linkA = startLinkProcess();
@@ -62,16 +63,16 @@ export async function measureEngines(measuring: EngineMeasuring): Promise<readon
         measuring.onTrial(scenario, contender, trial, complaint);
       }
     }
+    yield measured.map(({ scenario, images, trials }) => ({
+      scenario,
+      blobBytes: images.reduce((sum, { image }) => sum + image.blobBytes, 0),
+      standings: [...trials].map(([contender, all]) => ({ contender, summary: summarize(all) })),
+      leftOut: scenario.contenders.flatMap(({ title, missing }) => {
+        const what = missing();
+        return what === null ? [] : [{ title, missing: what }];
+      }),
+    }));
   }
-  return measured.map(({ scenario, images, trials }) => ({
-    scenario,
-    blobBytes: images.reduce((sum, { image }) => sum + image.blobBytes, 0),
-    standings: [...trials].map(([contender, all]) => ({ contender, summary: summarize(all) })),
-    leftOut: scenario.contenders.flatMap(({ title, missing }) => {
-      const what = missing();
-      return what === null ? [] : [{ title, missing: what }];
-    }),
-  }));
 }
 
 interface Stage extends Readonly<Record<Place, DockerRegistry>> {
