@@ -268,10 +268,15 @@ export class DirectPlace {
     };
   }
 
-  /** A pull that was ended may have brought the image in its last moment. The caller's abort does not wait for that. */
+  /**
+   * A pull that was ended may have brought the image in its last moment. The caller's abort does not wait for that. Under
+   * the image's own name it stays: another client may have pulled it meanwhile, and it is what was asked for.
+   */
   async #forget(before: ReadonlySet<string>): Promise<void> {
     const { pulled, traits } = this.#asked;
-    const { pullId, signal } = this.#request.context;
+    const { reference, context } = this.#request;
+    if (pulled.name === reference.name) return;
+    const { pullId, signal } = context;
     const expired = (): Error => new Error(`the engine did not answer within ${forgetMs} ms`);
     const forgotten = withDeadline({ ms: forgetMs, expired }, (limited) =>
       forgetNames({ daemon: this.#daemon, store: traits.store, pulled, before, signal: limited }),

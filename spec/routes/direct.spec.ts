@@ -9,6 +9,7 @@ import { failureOf } from '../support/failure-of.js';
 import { startPodman } from '../support/podman-engine.js';
 import { until } from '../support/until.js';
 import { type EngineKind, engineKinds } from './load-rig.js';
+import { openPull } from './support/other-client.js';
 import { type DirectPullOptions, type DirectRig, openDirectRig, type StartedDirectPull } from './support/direct-rig.js';
 
 /** Podman that takes plain HTTP from loopback by itself, and so tells of layers as Docker does. */
@@ -38,7 +39,7 @@ for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKin
     before(async () => {
       rig = await openDirectRig(await kind.start(), ['htpasswd', 'none']);
     });
-    after(() => rig[Symbol.asyncDispose]());
+    after(() => rig?.[Symbol.asyncDispose]());
     afterEach(async () => {
       await closeHeartRigs();
       await rig.clear();
@@ -205,6 +206,31 @@ for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKin
         before.filter((name) => !name.includes('@') || rig.real.store !== 'podman'),
       );
       expect((await rig.names()).join(' ')).to.include('registry.example/team/app:1');
+    });
+
+    it('leaves what another client has pulled meanwhile under the same name, when it is ended itself', async () => {
+      const image = newImage();
+      await rig.setFaults([], [metadata.noHeaders({ times: 1 })]);
+      await rig.push(image);
+      const name = `${rig.proxies[1]?.host}/team/app:1`;
+      const caller = new AbortController();
+      const pull = await rig.start(image, {
+        by: 'tag',
+        reference: name,
+        signal: caller.signal,
+        credentials: [credentialsOf('nobody', 'wrong'), null],
+      });
+      const ended = failureOf(pull.whole());
+      await until(() => (rig.proxies[1]?.requests ?? []).some(({ faults }) => faults.length > 0), 'it hangs');
+      const other = await openPull(rig.real, name, new AbortController().signal);
+      await new Promise((resolve) => other.on('end', resolve).resume());
+      expect(await rig.names()).to.include(name);
+      const reason = new Error('enough');
+      caller.abort(reason);
+      expect(await ended).to.equal(reason);
+      // Whatever is done behind the caller's back would be over by then.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(await rig.names()).to.include(name);
     });
   });
 }
