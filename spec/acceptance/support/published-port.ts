@@ -42,11 +42,11 @@ export async function publishPort(
   });
   server.listen(path);
   await once(server, 'listening');
-  const child = spawn(
-    'nsenter',
-    [`--net=/proc/${daemon.processId}/ns/net`, process.execPath, emittedProgram(program), String(port), path],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+  const [command, ...parameters] = [
+    ...['nsenter', `--net=/proc/${daemon.processId}/ns/net`],
+    ...[process.execPath, emittedProgram(program), String(port), path],
+  ] as const;
+  const child = spawn(command, parameters, { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   await Promise.race([
     once(child.stdout, 'data'),
