@@ -1,24 +1,20 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import type { DockerDaemon } from '../engine/docker-daemon.js';
 import { ownOwner } from '../engine/partial-owner.js';
-import type { Reference } from '../image/reference.js';
 import { withDeadline } from '../policy/deadline.js';
-import { relayName } from '../relay/relay-name.js';
-import { canonicalTagOf, type ImageTag, textOfTag } from './image-names.js';
-
-let loads = 0;
+import { reservedComponent } from '../relay/relay-name.js';
+import { type ImageTag, textOfTag } from './image-names.js';
 
 /**
- * The name under which an archive brings an image, until the engine has all of it: a containerd store names an image
- * before it unpacks it, so that a load which fails would have taken the name from an image that works. Made like a
- * relay's, so that the sweep of what dead processes left finds it; instead of a relay's port it has a number that no
- * other load of this process has.
+ * A name under which an archive brings an image until the engine has all of it: a containerd store names an image
+ * before it unpacks it, and keeps the name when it cannot. Nobody else has this name. It is made like that of a relay
+ * which does not tell what image it is for: whoever sweeps up after this process takes it away and gives no other, for
+ * the image may not be whole.
  */
-export function loadName(reference: Reference): ImageTag {
-  loads = (loads % 65_535) + 1;
-  const address = `127.0.0.1:${loads}`;
-  const { repository } = relayName(reference, ownOwner(), address);
-  return { name: `${address}/${repository}`, tag: canonicalTagOf(reference).tag };
+export function loadName(): ImageTag {
+  const below = `${reservedComponent}/${ownOwner()}/long/${randomBytes(16).toString('hex')}`;
+  return { name: `127.0.0.1:1/${below}`, tag: 'load' };
 }
 
 /** How long an abort waits for a name to be taken away; after that it goes on behind the caller's back. */

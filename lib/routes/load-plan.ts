@@ -29,34 +29,26 @@ export interface ArchivePlan {
 }
 
 /**
- * The image, when the engine has all of it under whatever name; null when it has not.
- *
- * A containerd store gives an index its digest although most of it is missing, and tells of an image that was never
- * unpacked: only one that it lists, for this platform and of these layers, is whole.
+ * The image, when the engine has all of it under whatever name; null when it has not, or when that cannot be known: a
+ * containerd store tells of an image that was not unpacked, or not to its end, as of any other.
  */
-export async function findWholeImage(subject: LoadSubject): Promise<EngineImage | null> {
-  const { daemon, traits, tree, platform, signal } = subject;
-  if (traits.store !== 'containerd') {
-    // These stores compute identifiers themselves, with sha256 alone.
-    return digestAlgorithm(tree.config.digest) === 'sha256' ? daemon.inspect(tree.config.digest, signal) : null;
-  }
-  const listed = (await daemon.list(signal)).find((image) => isImageOfTree(image, tree, traits.store));
-  const image = listed === undefined ? null : await daemon.inspect(listed.id, signal);
-  if (image === null || formatPlatform(image.platform) !== formatPlatform(platform)) return null;
-  const diffIds = readDiffIds(await subject.readConfig());
-  return diffIds !== null && diffIds.join() === image.diffIds.join() ? image : null;
+export async function findWholeImage({ daemon, traits, tree, signal }: LoadSubject): Promise<EngineImage | null> {
+  // The other stores compute identifiers themselves, with sha256 alone.
+  const isKnown = traits.store !== 'containerd' && digestAlgorithm(tree.config.digest) === 'sha256';
+  return isKnown ? daemon.inspect(tree.config.digest, signal) : null;
 }
 
 /**
  * Decides what is sent. On the classic store a layer that some image has is known to be there. Podman knows layers by
  * the digests of their blobs, which it does not tell: what it does not find, it says, and then all is sent. A containerd
  * store would take an archive that lacks a layer, and have an image that can be run but neither pushed nor saved; there
- * only what this process itself brought is left out.
+ * only what it lists as whole, and what this process itself brought, is left out.
  */
 export async function planArchive(subject: LoadSubject): Promise<ArchivePlan> {
   const { daemon, traits, tree, platform, signal } = subject;
   if (traits.store === 'containerd') {
-    const omitted = await findGiven(daemon, new Set(tree.layers.map(({ digest }) => digest)), signal);
+    const layers = new Set(tree.layers.map(({ digest }) => digest));
+    const omitted = (await isListed(subject)) ? layers : await findGiven(daemon, layers, signal);
     return { root: tree.root, omitted };
   }
   const diffIds = readDiffIds(await subject.readConfig()) ?? [];
@@ -69,6 +61,18 @@ export async function planArchive(subject: LoadSubject): Promise<ArchivePlan> {
     root: isOwnPlatform(platform, traits) ? tree.root : tree.manifest,
     omitted: new Set(known.filter((digest) => !needed.has(digest))),
   };
+}
+
+/**
+ * Whether a containerd store has the layers of this image. An index keeps its digest although most of it is missing,
+ * so it has to be the one of this platform, with these layers; and only an image whose content is there is listed.
+ */
+async function isListed({ daemon, traits, tree, platform, readConfig, signal }: LoadSubject): Promise<boolean> {
+  const listed = (await daemon.list(signal)).find((image) => isImageOfTree(image, tree, traits.store));
+  const image = listed === undefined ? null : await daemon.inspect(listed.id, signal);
+  if (image === null || formatPlatform(image.platform) !== formatPlatform(platform)) return false;
+  const diffIds = readDiffIds(await readConfig());
+  return diffIds !== null && diffIds.join() === image.diffIds.join();
 }
 
 /** What is sent when an engine does not take the first archive: all that there is, or null when that was all. */

@@ -6,8 +6,8 @@ import type { Descriptor } from '../image/descriptor.js';
 import { createLog } from '../log/log.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { readBlob } from './blob-spool.js';
-import { canonicalTagOf, type ImageTag, textOfTag } from './image-names.js';
 import { rememberGiven } from './given-blobs.js';
+import { canonicalTagOf, type ImageTag, textOfTag } from './image-names.js';
 import { readDiffIds } from './load-layers.js';
 import { createLoadPace, type LoadPace } from './load-pace.js';
 import { type ArchivePlan, findWholeImage, fullArchive, type LoadSubject, planArchive } from './load-plan.js';
@@ -22,6 +22,7 @@ const daemonBackMs = 30_000;
 /** A config is read into memory, for the layers it names; the largest known have some hundred kilobytes. */
 const maxConfigBytes = 8 * 1024 * 1024;
 
+/** Of an engine that has answered before, these say that it went away, whichever request found out. */
 const awayFaults: ReadonlySet<EngineFault> = new Set(['daemon', 'unreachable']);
 
 /** Failures that have nothing to do with what an archive lacks. */
@@ -32,8 +33,8 @@ const paces: WeakMap<DockerEngine, LoadPace> = new WeakMap();
 
 /**
  * Brings an image into an engine as an archive that is made while it is sent: every blob through the heart, on disk
- * until it is verified, three of them at most. What the engine is known to have is left out, and nothing is
- * sent where it has the whole image. Nothing gets the image's name before the engine has all of it.
+ * until it is verified, three of them at most. What the engine is known to have is left out, and nothing is sent where
+ * it has the whole image. Nothing gets the image's name before the engine has all of it.
  *
  * May be started where another route gave up, with the same delivery.
  */
@@ -129,7 +130,6 @@ async function bringOnce(
     on.onHandedOver();
     const named = await daemon.inspect(textOfTag(target), signal);
     if (named?.id !== whole.id) await daemon.tag(whole.id, target, signal);
-    rememberGiven(daemon, whole.id, tree, whole.diffIds);
     return delivered(whole.id);
   }
 
@@ -137,7 +137,9 @@ async function bringOnce(
   paces.set(engine, pace);
   const load = { ...on, engineId: engine.id, subject, delivery, pace, target };
   const imageId = await sendPartThenAll(load, await planArchive(subject));
-  rememberGiven(daemon, imageId, tree, readDiffIds(await subject.readConfig()) ?? []);
+  if (subject.traits.store === 'containerd') {
+    rememberGiven(daemon, imageId, tree, readDiffIds(await subject.readConfig()) ?? []);
+  }
   return delivered(imageId);
 }
 

@@ -42,7 +42,7 @@ export async function sendArchive(load: ArchiveLoad): Promise<string> {
   const { daemon, traits, tree, signal } = subject;
   const { image, limits, outliving } = delivery.context;
   const { stallMs } = limits.extract;
-  const name = loadName(delivery.reference);
+  const name = loadName();
   const config = await subject.readConfig();
   let hasEnded = false;
 

@@ -1,7 +1,11 @@
+import { execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type Dockerode from 'dockerode';
 import { expect } from 'chai';
 import { dockerEngine, type DockerEngine } from '../../lib/engine/docker-engine.js';
 import type { DialOptions, DockerLike } from '../../lib/engine/docker-like.js';
+import { ociArchive } from '../../lib/engine/oci-archive.js';
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import {
@@ -9,12 +13,15 @@ import {
   seededImage,
   startRegistryDouble,
   type RegistryDouble,
+  type TestBlob,
   type TestImage,
 } from '../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig } from '../failover/support/heart-rig.js';
 import { blobOf, imageOf, manifestOf } from '../failover/support/test-documents.js';
 import { failureOf } from '../support/failure-of.js';
 import type { RealEngine } from '../support/real-engine.js';
+import { requireReal } from '../support/real-parts.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 import { until } from '../support/until.js';
 import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './load-rig.js';
 
@@ -222,7 +229,7 @@ function beforeRequest({ modem }: DockerLike, path: RegExp, happens: () => Promi
   };
 }
 
-for (const kind of Object.values(engineKinds)) {
+for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKinds.podman]) {
   describe(`a load into ${kind.title}, which is killed when it has all of the image`, function () {
     this.timeout(60_000);
     kind.require();
@@ -253,3 +260,48 @@ for (const kind of Object.values(engineKinds)) {
     }
   });
 }
+
+describe('a load of an image that a containerd store has, but never unpacked', function () {
+  this.timeout(60_000);
+  engineKinds.nextContainerd.require();
+  requireReal('ctr', 'apt-get install containerd');
+  const directory = useTemporaryDirectory();
+  afterEach(closeHeartRigs);
+
+  it('has it unpacked, and sends no layer', async () => {
+    await using real = await engineKinds.nextContainerd.start();
+    await using engine = engineOf(real);
+    const image = seededImage({ layers: 2, bytes: 100_000, seed: 'never unpacked' });
+    const archived = (blob: TestBlob) => ({
+      digest: blob.digest,
+      size: blob.sizeBytes,
+      read: async function* read() {
+        yield* blob.read();
+      },
+    });
+    const archive = ociArchive({
+      name: usualReference,
+      root: image.top,
+      documents: [image.top],
+      config: archived(image.config),
+      layers: image.layers.map(archived),
+      omitted: new Set(),
+    });
+    const path = join(directory.path, 'image.tar');
+    await writeFile(path, archive);
+    const address = `/proc/${real.processId}/root/run/docker/containerd/containerd.sock`;
+    const ctr = (...words: readonly string[]): string =>
+      execFileSync('ctr', ['-a', address, '-n', 'moby', ...words], { encoding: 'utf8' });
+    const snapshots = (): number => ctr('snapshots', 'ls').trim().split('\n').length - 1;
+    ctr('images', 'import', '--no-unpack', path);
+    expect(await namesIn(real.docker)).to.deep.equal([usualReference]);
+    expect(snapshots()).to.equal(0);
+
+    const rig = await openHeartRig({ image, registries: [[]] });
+    await (await startLoad(engine, rig.openPull())).whole();
+    expect(snapshots()).to.equal(2);
+    await createContainerFrom(real.docker, usualReference);
+    const asked = rig.double('A').requests.filter(({ kind }) => kind === 'blob');
+    expect(asked.map(({ object }) => object)).to.deep.equal([image.config.digest]);
+  });
+});

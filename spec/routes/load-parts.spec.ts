@@ -3,7 +3,6 @@ import { expect } from 'chai';
 import type { BlobSink } from '../../lib/engine/blob-sink.js';
 import type { Descriptor } from '../../lib/image/descriptor.js';
 import { digestOf } from '../../lib/image/digest.js';
-import { parseReference } from '../../lib/image/reference.js';
 import { BlobFeed } from '../../lib/routes/blob-feed.js';
 import { BlobSpool, openUnlinked } from '../../lib/routes/blob-spool.js';
 import { HandOver, type HandOverOptions } from '../../lib/routes/hand-over.js';
@@ -334,16 +333,12 @@ describe('the pace of loads', () => {
 });
 
 describe('the name of a load', () => {
-  it('is that of no other load, and tells whose it is and what it is for', () => {
-    const reference = parseReference('quay.io/aptible/redis:3.0');
-    const names = Array.from({ length: 100 }, () => textOfTag(loadName(reference)));
+  it('is that of no other load, and tells whose it is, but not what it is for', () => {
+    const names = Array.from({ length: 100 }, () => textOfTag(loadName()));
     expect(new Set(names).size).to.equal(100);
     for (const name of names) {
-      expect(parseRelayName(name)).to.deep.include({
-        instance: ownOwner(),
-        canonicalName: 'quay.io/aptible/redis',
-        tag: '3.0',
-      });
+      expect(parseRelayName(name)).to.deep.include({ instance: ownOwner(), canonicalName: null, digest: null });
+      expect(name.length).to.be.below(255);
     }
   });
 });
