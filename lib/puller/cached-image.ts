@@ -119,7 +119,7 @@ async function describe(
   name: string,
   { reference, memory, store }: Pick<CacheQuery, 'reference' | 'memory'> & { readonly store: EngineStore },
 ): Promise<CachedImage | null> {
-  const digest = await digestOfEngineImage(found, reference, memory);
+  const digest = await digestOfEngineImage(found, { reference, memory, store });
   // The name of a digest may only be given to that very image; a person can have given it to another.
   if (reference.digest !== null && digest !== null && digest !== reference.digest) return null;
   const known = digest ?? parseDigest(found.id);
@@ -140,16 +140,19 @@ async function describe(
 /** The digest that an image has in registries: what the name asks for, what the engine kept, or what is remembered. */
 async function digestOfEngineImage(
   image: EngineImage,
-  reference: Reference,
-  memory: DigestMemory,
+  { reference, memory, store }: Pick<CacheQuery, 'reference' | 'memory'> & { readonly store: EngineStore },
 ): Promise<Digest | null> {
-  for (const text of image.digests) {
-    const [name, digest] = text.split('@');
-    if (name === undefined || digest === undefined || !isNameOf(name, reference)) continue;
-    const parsed = parseDigest(digest);
-    if (parsed !== null && (reference.digest === null || parsed === reference.digest)) return parsed;
+  const kept = image.digests.flatMap((text) => {
+    const [name = '', digest = ''] = text.split('@');
+    const parsed = isNameOf(name, reference) ? parseDigest(digest) : null;
+    return parsed === null ? [] : [parsed];
+  });
+  const [first = null] = kept;
+  if (reference.digest !== null) {
+    // Only a containerd store keeps a digest of whatever has a name, so there another one tells that it was given away.
+    return store === 'containerd' && first !== null && !kept.includes(reference.digest) ? first : reference.digest;
   }
-  if (reference.digest !== null) return reference.digest;
+  if (first !== null) return first;
   const remembered = await memory.recall(reference.canonical);
   const isSame = remembered !== null && Object.values(remembered.configs).some((config) => config === image.id);
   return isSame ? remembered.digest : null;

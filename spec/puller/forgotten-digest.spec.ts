@@ -3,7 +3,7 @@ import { dockerEngine, type DockerEngine } from '../../lib/engine/docker-engine.
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { metadata, seededImage, type Fault } from '../../lib/testing/index.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
-import { requireDockerd, startDockerd, type RealEngine } from '../support/docker-engine.js';
+import { requireDockerd, requireNextRelease, startDockerd, type RealEngine } from '../support/docker-engine.js';
 import { usePullRig } from './pull-rig.js';
 
 const image = seededImage({ layers: 1, bytes: 5_000, seed: 'forgotten digest' });
@@ -54,5 +54,40 @@ describe('an image whose published digest the classic store does not keep, and n
   it('is not given to one whom the registry denies it', async () => {
     const { outcome } = await ask([metadata.status(403)]);
     expect(isPullExhaustedError(outcome) && outcome.attempts.at(-1)?.reason.code).to.equal('http-403');
+  });
+});
+
+describe('an image that a person gave the name of another digest, in a containerd store', function () {
+  this.timeout(60_000);
+  requireNextRelease();
+  const rig = usePullRig();
+  const other = seededImage({ layers: 1, bytes: 5_000, seed: 'another digest' });
+  let real: RealEngine;
+
+  before(async () => {
+    real = await startDockerd({ store: 'containerd', release: 'next' });
+  });
+  after(async () => {
+    await real?.close();
+  });
+
+  it('is no hit for that digest, and the right one is', async () => {
+    const registry = await rig.registry({ images: { 'team/app:1': image, 'team/app:2': other } });
+    const repo = `${registry.host}/team/app`;
+    await using engine = dockerEngine(real.docker);
+    const puller = rig.puller({ engine });
+    await puller.pullWithFailover(`${repo}:2`);
+    const tag = `digest-sha256-${image.digest.slice('sha256:'.length)}`;
+    await real.docker.getImage(`${repo}:2`).tag({ repo, tag });
+
+    const pulled: unknown[] = [];
+    for (let times = 1; times <= 2; times += 1) {
+      const report = await puller.pullWithFailover(`${repo}@${image.digest}`, { pullPolicy: 'if-not-present' });
+      pulled.push([report.source, report.digest, report.imageId]);
+    }
+    expect(pulled).to.deep.equal([
+      ['registry', image.digest, image.digest],
+      ['cache', image.digest, image.digest],
+    ]);
   });
 });
