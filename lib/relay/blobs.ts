@@ -94,6 +94,13 @@ type Carried =
   /** The image's pull has ended, or cannot have the blob. */
   | 'left';
 
+/** While a pull is the one that brings the bytes of an answer, or is to go on with it, whoever stops it waits. */
+interface Turn {
+  readonly live: LiveImage;
+  /** Idempotent. */
+  readonly end: () => void;
+}
+
 /** One blob on its way to the daemon, on behalf of whichever pulls want it. */
 class BlobAnswer {
   readonly #question: AnsweredBlob;
@@ -102,6 +109,8 @@ class BlobAnswer {
   /** Those whose activity it is: any of them may have made the daemon ask. */
   readonly #concerned = new Set<LiveImage>();
   readonly #tried = new Set<LiveImage>();
+  /** The last one taken. */
+  #turn: Turn | null = null;
   /** Runs once nobody brings bytes any more and the daemon still has to take some. */
   #patience: LoopTimer | null = null;
 
@@ -132,25 +141,49 @@ class BlobAnswer {
 
   /** Lets one pull after another go on with the answer, until it is whole or nobody is left who could. */
   async #bring(leave: (() => void)[]): Promise<void> {
-    for (let live = this.#next(); live !== null;) {
-      this.#tried.add(live);
-      if (!this.#concerned.has(live)) leave.push(this.#concern(live));
-      const release = live.hold();
-      const stopListening = onAbort(live.over, () => this.#left(release));
-      try {
-        const carried = await this.#carry(live);
-        live = carried === 'left' ? this.#next() : null;
-        if (live === null) await this.#finish(carried);
-      } finally {
-        stopListening();
-        release();
-      }
+    let turn = this.#takeTurn(leave);
+    while (turn !== null) {
+      const carried = await this.#carry(turn.live);
+      const following = carried === 'left' ? this.#following(turn, leave) : null;
+      if (following === null) await this.#finish(carried);
+      turn.end();
+      turn = following;
     }
+    // Whoever was to go on with what has ended by itself.
+    this.#turn?.end();
   }
 
-  /** The pull that brings bytes has ended while the daemon may not be reading: neither waits for the other. */
-  #left(release: () => void): void {
-    if (this.#next() !== null) release();
+  /** The turn of the next pull that could go on; null when there is none. */
+  #takeTurn(leave: (() => void)[]): Turn | null {
+    const live = this.#next();
+    if (live === null) return null;
+    this.#tried.add(live);
+    if (!this.#concerned.has(live)) leave.push(this.#concern(live));
+    const release = live.hold();
+    const stopListening = onAbort(live.over, () => this.#left(turn, leave));
+    const turn: Turn = {
+      live,
+      end: () => {
+        stopListening();
+        release();
+      },
+    };
+    this.#turn = turn;
+    return turn;
+  }
+
+  /** Whose turn it is after this one: whoever took over when its pull ended, or whoever is left. */
+  #following(turn: Turn, leave: (() => void)[]): Turn | null {
+    const taken = this.#turn;
+    if (taken === null || taken === turn) return this.#takeTurn(leave);
+    if (taken.live.isLive) return taken;
+    taken.end();
+    return this.#takeTurn(leave);
+  }
+
+  /** A pull has ended in its turn while the daemon may not be reading: neither waits for the other. */
+  #left(turn: Turn, leave: (() => void)[]): void {
+    if (this.#takeTurn(leave) !== null) turn.end();
     else if (this.#sink.given === 'unsuspected' && this.#answer.isBegun) this.#answer.destroy();
     else this.#hurry();
   }

@@ -9,7 +9,7 @@ import { startSharedTask, type SharedTask } from '../policy/shared-task.js';
 import type { Relay } from '../relay/relay.js';
 import type { Route } from '../vocabulary/route.js';
 import { sweepLeftovers } from './leftovers.js';
-import { isListed, isTrustedPlain } from './relay-address.js';
+import { isListed, isProxied, isTrustedPlain } from './relay-address.js';
 import { isInContainer, relayAdvice } from './relay-advice.js';
 import { reachesRelay } from './relay-handshake.js';
 
@@ -104,6 +104,13 @@ function untrusted(address: string, traits: EngineTraits): RelayFinding | null {
       advice: `add ${address} to the insecure-registries of the daemon's configuration, or advertise the relay on the daemon's loopback (relay.advertise)`,
     };
   }
+  if (isProxied(address, traits)) {
+    return {
+      isReached: false,
+      why: `the daemon would ask ${address}, where the relay is advertised, through its proxy`,
+      advice: `add ${address} to NO_PROXY of the daemon, or advertise the relay on the daemon's loopback (relay.advertise)`,
+    };
+  }
   const [major = ''] = traits.version.split('.');
   if (traits.product === 'podman' && Number(major) < firstPodman && !isListed(address, traits)) {
     return {
@@ -117,6 +124,9 @@ function untrusted(address: string, traits: EngineTraits): RelayFinding | null {
 
 /** From it on Podman can be told by a pull itself that a registry speaks plain HTTP. */
 const firstPodman = 4;
+
+/** A daemon that was heard is asked again after this: what leads from it to the relay may be somebody else's by then. */
+const heardForMs = 600_000;
 
 /** A daemon that was not heard is asked again after this: somebody may have followed the advice. */
 const deafForMs = 60_000;
@@ -147,7 +157,7 @@ async function heardBefore(
     const started = startSharedTask(
       async (shared) => {
         const finding = await shakeHands(engine, relay, shared);
-        remembered.set(key, { finding, untilMs: finding.isReached ? Infinity : monotonicMs() + deafForMs });
+        remembered.set(key, { finding, untilMs: monotonicMs() + (finding.isReached ? heardForMs : deafForMs) });
         return finding;
       },
       'nobody asks any more whether the daemon reaches the relay',

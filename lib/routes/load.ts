@@ -138,9 +138,20 @@ async function bringOnce(
   const load = { ...on, engineId: engine.id, subject, delivery, pace, target };
   const imageId = await sendPartThenAll(load, await planArchive(subject));
   if (subject.traits.store === 'containerd') {
+    await confirmUnpacked(load);
     rememberGiven(daemon, imageId, tree, readDiffIds(await subject.readConfig()) ?? []);
   }
   return delivered(imageId);
+}
+
+/**
+ * Where a load or pull of the same layers was cut off a moment ago, Docker takes them for unpacked which containerd is
+ * about to collect, and the image cannot be run (seen with 26.1.5). By the time the first archive has got its name they
+ * are collected; the same one without its layers has what is missing unpacked, and costs next to nothing otherwise.
+ */
+async function confirmUnpacked(load: Omit<ArchiveLoad, 'plan'>): Promise<void> {
+  const { tree } = load.subject;
+  await sendPartThenAll(load, { root: tree.root, omitted: new Set(tree.layers.map(({ digest }) => digest)) });
 }
 
 /** An engine that refuses an archive from which something was left out gets all of it: an image may be gone by now. */

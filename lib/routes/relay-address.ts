@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { readProxies } from '../distribution/proxies.js';
 import type { EngineTraits } from '../engine/engine-traits.js';
 
 type Address = ReturnType<typeof ipaddr.parse>;
@@ -25,6 +26,20 @@ export function isTrustedPlain(
   if (isLoopback(host) || isListed(address, traits)) return true;
   const ip = parsed(host);
   return ip !== null && traits.insecureCidrs.some((cidr) => contains(cidr, ip));
+}
+
+/** Whether a daemon would ask this `host:port` through its proxy, which would read the secret that the relay wants to see. */
+export function isProxied(
+  address: string,
+  { httpProxy, httpsProxy, noProxy }: Pick<EngineTraits, 'httpProxy' | 'httpsProxy' | 'noProxy'>,
+): boolean {
+  const proxyOf = readProxies({
+    HTTP_PROXY: httpProxy ?? undefined,
+    HTTPS_PROXY: httpsProxy ?? undefined,
+    NO_PROXY: noProxy ?? undefined,
+  });
+  // It tries TLS first.
+  return ['http', 'https'].some((scheme) => proxyOf(new URL(`${scheme}://${address}/`)) !== null);
 }
 
 /** Whether a daemon's configuration names this `host:port`, or its host for all ports, as insecure. */

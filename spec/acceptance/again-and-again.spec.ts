@@ -29,7 +29,7 @@ describe(`${times} pulls of one image, one after another`, function () {
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
   });
 
   const days: readonly { readonly title: string; readonly faults: readonly Fault[] }[] = [

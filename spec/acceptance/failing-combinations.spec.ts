@@ -145,8 +145,8 @@ describe('Two real registries that both fail', function () {
   });
 
   after(async () => {
-    await Promise.all(proxies.map((each) => each.close()));
-    await Promise.all(registries.map((registry) => registry.close()));
+    await Promise.all(proxies.map((each) => each?.close()));
+    await Promise.all(registries.map((registry) => registry?.close()));
   });
 
   async function pull([first, second]: readonly [string, string], directory: string): Promise<Outcome> {

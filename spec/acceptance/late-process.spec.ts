@@ -53,7 +53,7 @@ describe('A registry is not blamed for what its client was late with', function 
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
   });
 
   function options(): PullerOptions & { readonly registries: readonly RegistryOptions[] } {

@@ -61,7 +61,7 @@ describe('A real registry that serves manifests and stops every layer after 30 %
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
   });
 
   interface Pulled {

@@ -36,7 +36,7 @@ describe(`${pulls} pulls of ${layersEach} layers at once`, function () {
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
   });
 
   interface Wanted {

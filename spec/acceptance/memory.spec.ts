@@ -50,7 +50,7 @@ describe('The memory of a process that pulls', function () {
     await Promise.all(children.splice(0).map((child) => child.kill()));
   });
 
-  after(() => registry.close());
+  after(() => registry?.close());
 
   /** Pulls images at once, in a process of their own, and proves that nobody was blamed for anything. */
   async function pull(

@@ -80,7 +80,7 @@ describe('A process whose puller was closed', function () {
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
   });
 
   function start(order: Partial<PullOrder>, env: Readonly<Record<string, string>> = {}): PullChild {

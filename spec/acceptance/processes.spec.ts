@@ -35,7 +35,7 @@ describe('Processes that share a layout', function () {
     await Promise.all(children.splice(0).map((child) => child.kill()));
   });
 
-  after(() => registry.close());
+  after(() => registry?.close());
 
   const nameOf = (name: string): string => `${registry.host}/${team}/${name}:1.0`;
   const directoryOf = (): string => join(working.path, 'images');

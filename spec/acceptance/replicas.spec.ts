@@ -65,7 +65,7 @@ describe('What skopeo and pull-failover do with each other', function () {
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
   });
 
   function options(more: Partial<PullerOptions> = {}): PullerOptions {

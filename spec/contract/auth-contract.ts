@@ -33,7 +33,7 @@ function subject(start: () => Promise<GuardedRegistry>): {
     registry = await start();
   });
   after(async () => {
-    await registry.close();
+    await registry?.close();
   });
   return {
     now: () => registry,

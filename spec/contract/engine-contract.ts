@@ -91,7 +91,7 @@ export function describeEngineContract(engine: EngineUnderContract): void {
   });
 
   after(async () => {
-    await Promise.all([real.close(), first.close(), second.close()]);
+    await Promise.all([real?.close(), first?.close(), second?.close()]);
   });
 
   interface Wanted extends Case {

@@ -50,7 +50,7 @@ export function describeRegistryContract(start: () => Promise<ContractRegistry>)
     registry = await start();
   });
   after(async () => {
-    await registry.close();
+    await registry?.close();
   });
 
   it('answers a ping as the second version of the API', async () => {

@@ -63,7 +63,7 @@ export function describePullConformance(start: () => Promise<PullableRegistry>):
     registry = await start();
   });
   after(async () => {
-    await registry.close();
+    await registry?.close();
   });
 
   it('says that it speaks the specification (end-1)', async () => {

@@ -30,7 +30,7 @@ function describeClient(start: () => Promise<Started>): void {
   });
   after(async () => {
     expect(await closeRigs()).to.equal(0);
-    await registry.close();
+    await registry?.close();
   });
   const repository = 'aptible/redis';
   const layer = image.layers[0] as (typeof image.layers)[number];

@@ -8,23 +8,28 @@ import { openDockerDaemon, type OpenDockerDaemon } from '../../lib/engine/open-d
 import { failureOf } from '../support/failure-of.js';
 import { startServer, type TestServer } from '../support/servers.js';
 import { useTemporaryDirectory } from '../support/temporary-directory.js';
-import { createAuthority } from '../support/tls.js';
+import { requireReal } from '../support/real-parts.js';
+import { createAuthority, type TestAuthority, type TestCertificate } from '../support/tls.js';
 
 describe('A daemon behind TLS', () => {
   const home = useTemporaryDirectory();
-  const authority = createAuthority();
-  const stranger = createAuthority('a stranger');
-  const own = authority.issue(['127.0.0.1']);
-  const client = authority.issue(['client.internal']);
-  let server: TestServer;
+  requireReal('openssl', 'apt-get install openssl');
+  let authority: TestAuthority;
+  let stranger: TestAuthority;
+  let client: TestCertificate;
+  let server: TestServer | undefined;
 
   before(async () => {
+    authority = createAuthority();
+    stranger = createAuthority('a stranger');
+    const own = authority.issue(['127.0.0.1']);
+    client = authority.issue(['client.internal']);
     server = await startServer((_request, response) => response.end('[]'), {
       tls: { ...own, ca: authority.ca, requestCert: true },
     });
   });
 
-  after(() => server.close());
+  after(() => server?.close());
 
   function write(files: Readonly<Record<string, string>>): string {
     const directory = join(home.path, 'certificates');
@@ -34,7 +39,7 @@ describe('A daemon behind TLS', () => {
   }
 
   /** As the environment of a host would lead there. */
-  function daemonOf(env: NodeJS.ProcessEnv, host = `tcp://127.0.0.1:${server.port}`): OpenDockerDaemon {
+  function daemonOf(env: NodeJS.ProcessEnv, host = `tcp://127.0.0.1:${server?.port}`): OpenDockerDaemon {
     const { options, address } = findDockerHost({ env: { DOCKER_HOST: host, ...env }, homeDirectory: home.path });
     return openDockerDaemon(lazyDocker(options), address);
   }
@@ -45,7 +50,7 @@ describe('A daemon behind TLS', () => {
   it('is reached with the certificates of the environment', async () => {
     const directory = write({ ca: authority.ca, cert: client.cert, key: client.key });
     await using daemon = daemonOf({ DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: directory });
-    expect(daemon.address).to.equal(`tcp://127.0.0.1:${server.port}`);
+    expect(daemon.address).to.equal(`tcp://127.0.0.1:${server?.port}`);
     expect(await daemon.list()).to.deep.equal([]);
   });
 

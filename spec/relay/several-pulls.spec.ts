@@ -197,6 +197,24 @@ describe('an image that is stopped', () => {
     await untilQuiet(rig.heart.doubles);
   });
 
+  it('is cut off at once also when another one was to go on, and is stopped too', async () => {
+    const large = seededImage({ bytes: [40_000_000], seed: 'several pulls, large' });
+    const rig = await openRelayRig({ image: large, registries: [{}] });
+    const pulls = await Promise.all([
+      rig.serve(),
+      rig.serve(large, { shareKey: 'second' }),
+      rig.serve(large, { shareKey: 'third', repository: other }),
+    ]);
+    const client = await rig.openBlob(large.layers[0]?.digest ?? object);
+    client.socket.pause();
+    await untilHeldBack(rig, client);
+    for (const { serving } of pulls) await serving.stop();
+    for (const { serving } of pulls) await until(() => serving.activity.open === 0);
+    client.socket.resume();
+    await until(client.isClosed);
+    await untilQuiet(rig.heart.doubles);
+  });
+
   it('refuses what has begun when its pull was over before', async () => {
     const rig = await openRelayRig({ image, registries: [{}] });
     const { serving } = await rig.serve(image, {

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { type Fault, layers, seededImage } from '../../lib/testing/index.js';
+import { startFakeTime } from '../support/fake-time.js';
 import { until } from '../support/until.js';
 import type { PlainAnswer } from '../testing/plain-client.js';
+import { bodyBytes } from './support/raw-client.js';
 import { closeRelayRigs, contentOf, openRelayRig, type RelayRig, type ServedPull } from './support/relay-rig.js';
 
 const image = seededImage({ bytes: [300_000], seed: 'wrong bytes' });
@@ -151,6 +153,39 @@ describe('wrong bytes on their way to a daemon', () => {
     expect(answer.body.equals(right)).to.equal(false);
     expect([...serving.activity.spoiled]).to.deep.equal([object]);
     expect(failure()).to.equal(undefined);
+  });
+
+  it('are completed only for a daemon that reads: one that does not is hung up on after a while', async () => {
+    const large = seededImage({ bytes: [40_000_000], seed: 'wrong bytes, large' });
+    const digest = large.layers[0]?.digest ?? object;
+    const timeouts = { layers: { firstByteMs: 600_000, stallMs: 600_000, minBytesPerSecond: 1 } };
+    const stallAt = (afterBytes: number): Fault => layers.stall({ object: digest, afterBytes });
+    const time = startFakeTime();
+    try {
+      const rig = await openRelayRig({ image: large, registries: [[stallAt(500_000)]], timeouts });
+      const more = await openRelayRig({ image: large, registries: [[stallAt(1_000_000)]], timeouts });
+      const first = await rig.serve(large, { context: () => more.heart.openPull().context });
+      const { serving } = await rig.serve(large, { shareKey: 'second' });
+      const client = await rig.openBlob(digest);
+      await until(() => bodyBytes(client) === 1_000_000);
+      // The second has too little to tell whether what the first has given is right.
+      await first.serving.stop();
+      const { requests } = rig.heart.double('A');
+      await until(() => requests.some((one) => one.object === digest && one.bytesSent === 500_000));
+      client.socket.pause();
+      let isStopped = false;
+      const stopping = serving.stop().then(() => {
+        isStopped = true;
+      });
+      await time.passMs(9_000);
+      expect(isStopped).to.equal(false);
+      await time.passMs(2_000);
+      await stopping;
+      expect([...serving.activity.spoiled]).to.deep.equal([digest]);
+      client.leave();
+    } finally {
+      time.restore();
+    }
   });
 
   it('are not waited for when the daemon has left', async () => {

@@ -63,7 +63,7 @@ for (const kind of [engineKinds.installed, engineKinds.nextClassic, engineKinds.
     before(async () => {
       real = await kind.start();
     });
-    after(() => real.close());
+    after(() => real?.close());
 
     it('is the relay where the daemon is heard there, and leaves nothing in the daemon', async () => {
       await using engine = dockerEngine(real.docker);
@@ -134,7 +134,7 @@ describe('a daemon that does not reach the relay', function () {
       before(async () => {
         real = await start();
       });
-      after(() => real.close());
+      after(() => real?.close());
 
       it('is sent archives, and its host is told how to change that', async () => {
         await using engine = dockerEngine(real.docker);
@@ -170,7 +170,7 @@ describe('the choice of a route', function () {
   before(async () => {
     real = await startDockerd({ registryConfig: { 'insecure-registries': ['10.20.0.0/16', 'relay.example:5055'] } });
   });
-  after(() => real.close());
+  after(() => real?.close());
 
   it('sends archives where the daemon would not take plain HTTP from the address advertised, without trying', async () => {
     for (const advertise of ['10.21.0.1:5055', 'relay.example:5056', '192.0.2.1:5055']) {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { hostOf, isListed, isLoopback, isTrustedPlain } from '../../lib/routes/relay-address.js';
+import { hostOf, isListed, isLoopback, isProxied, isTrustedPlain } from '../../lib/routes/relay-address.js';
 import { relayAdvice } from '../../lib/routes/relay-advice.js';
 
 describe('the address of a relay', () => {
@@ -75,5 +75,17 @@ describe('the advice to a host whose daemon does not reach the relay', () => {
       const advice = relayAdvice({ daemonAddress, relay: { listen, advertise: null }, isInContainer: false });
       expect(advice, daemonAddress).to.include('another loopback');
     }
+  });
+
+  it('is read by the daemon’s proxy, unless it is on loopback or exempt', () => {
+    const proxied = { httpProxy: 'http://10.0.0.1:3128', httpsProxy: null, noProxy: '10.1.0.0/16,relay.internal' };
+    expect(isProxied('192.168.1.5:5055', proxied)).to.equal(true);
+    expect(isProxied('192.168.1.5:5055', { ...proxied, httpProxy: null, httpsProxy: 'http://10.0.0.1:3128' })).to.equal(
+      true,
+    );
+    for (const address of ['127.0.0.1:5055', 'localhost:5055', '[::1]:5055', '10.1.2.3:5055', 'relay.internal:5055']) {
+      expect(isProxied(address, proxied), address).to.equal(false);
+    }
+    expect(isProxied('192.168.1.5:5055', { httpProxy: null, httpsProxy: null, noProxy: null })).to.equal(false);
   });
 });

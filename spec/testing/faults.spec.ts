@@ -129,7 +129,7 @@ for (const place of ['a registry double', 'a fault proxy'] as const) {
       server = servers.at(-1) as FaultServer;
     });
     after(async () => {
-      for (const running of servers.splice(0).toReversed()) await running.close();
+      for (const running of servers.splice(0).toReversed()) await running?.close();
     });
 
     const get = (path: string, headers: Readonly<Record<string, string>> = {}): Promise<PlainAnswer> =>

@@ -59,7 +59,7 @@ for (const { store, title, require } of stores) {
     beforeEach(() => registry.setFaults([]));
 
     after(async () => {
-      await registry.close();
+      await registry?.close();
       await real?.close();
     });
 

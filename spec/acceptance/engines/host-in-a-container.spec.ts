@@ -50,7 +50,7 @@ describe('A host in a container, with the socket of the daemon outside', functio
   });
 
   after(async () => {
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
     await real?.close();
   });
 

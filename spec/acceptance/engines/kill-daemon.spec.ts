@@ -44,7 +44,7 @@ describe('A pull whose daemon dies', function () {
   });
 
   after(async () => {
-    await registry.close();
+    await registry?.close();
     await away?.close();
   });
 

@@ -62,7 +62,7 @@ for (const { store, title, require } of stores) {
     });
 
     after(async () => {
-      await Promise.all([liar.close(), healthy.close()]);
+      await Promise.all([liar?.close(), healthy?.close()]);
       await real?.close();
     });
 

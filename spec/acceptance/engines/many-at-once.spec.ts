@@ -49,7 +49,7 @@ describe(`${pulls} pulls at once into one daemon, while layers of the first regi
 
   after(async () => {
     await Promise.all(hosts.map((host) => host.kill()));
-    await Promise.all([first.close(), second.close()]);
+    await Promise.all([first?.close(), second?.close()]);
     await real?.close();
   });
 
