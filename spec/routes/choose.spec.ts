@@ -55,7 +55,7 @@ async function imagesOf({ docker }: RealEngine): Promise<readonly unknown[]> {
   return docker.listImages({ all: true });
 }
 
-for (const kind of [engineKinds.installed, engineKinds.nextClassic, engineKinds.nextContainerd, engineKinds.podman]) {
+for (const kind of Object.values(engineKinds)) {
   describe(`the choice of a route into ${kind.title}`, function () {
     this.timeout(60_000);
     kind.require();

@@ -23,7 +23,15 @@ import type { RealEngine } from '../support/real-engine.js';
 import { requireReal } from '../support/real-parts.js';
 import { useTemporaryDirectory } from '../support/temporary-directory.js';
 import { until } from '../support/until.js';
-import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './load-rig.js';
+import {
+  createContainerFrom,
+  engineKinds,
+  engineOf,
+  namesIn,
+  nextClassic,
+  startLoad,
+  usualReference,
+} from './load-rig.js';
 
 /** Another client's pull, from a registry of its own; ends when its connection does. */
 function startPull(docker: Dockerode, reference: string): { readonly isOver: boolean; readonly end: () => void } {
@@ -44,7 +52,7 @@ function startPull(docker: Dockerode, reference: string): { readonly isOver: boo
   };
 }
 
-for (const kind of [engineKinds.installed, engineKinds.nextClassic, engineKinds.nextContainerd]) {
+for (const kind of [engineKinds.installed, engineKinds.nextContainerd]) {
   describe(`a load into ${kind.title} that others hold up`, function () {
     this.timeout(60_000);
     kind.require();
@@ -161,7 +169,7 @@ describe('a load of layers that Docker cannot unpack', function () {
     });
   });
 
-  for (const kind of [engineKinds.nextClassic, engineKinds.nextContainerd, engineKinds.podman]) {
+  for (const kind of [nextClassic, engineKinds.nextContainerd, engineKinds.podman]) {
     describe(`is no trouble for ${kind.title}`, () => {
       kind.require();
 

@@ -27,7 +27,8 @@ const installed: EngineKind = {
   require: requireDockerd,
   start: (options = {}) => startDockerd({ store: 'graph', ...options }),
 };
-const nextClassic: EngineKind = {
+/** Differs from the installed one by its version alone: only what is said of it is tried on it. */
+export const nextClassic: EngineKind = {
   title: 'the next Docker with the classic store',
   require: requireNextRelease,
   start: (options = {}) => startDockerd({ store: 'graph', release: 'next', ...options }),
@@ -43,9 +44,9 @@ const podman: EngineKind = {
   start: (options = {}) => startPodman(options),
 };
 
-export const engineKinds: Readonly<Record<'installed' | 'nextClassic' | 'nextContainerd' | 'podman', EngineKind>> = {
+/** One engine of each store. */
+export const engineKinds: Readonly<Record<'installed' | 'nextContainerd' | 'podman', EngineKind>> = {
   installed,
-  nextClassic,
   nextContainerd,
   podman,
 };

@@ -10,12 +10,13 @@ import {
   engineOf,
   type LoadRequest,
   namesIn,
+  nextClassic,
   startLoad,
   type StartedLoad,
   usualReference,
 } from './load-rig.js';
 
-for (const kind of Object.values(engineKinds)) {
+for (const kind of [...Object.values(engineKinds), nextClassic]) {
   describe(`the load route into ${kind.title}`, function () {
     this.timeout(60_000);
     kind.require();

@@ -5,7 +5,7 @@ import { layers, seededImage } from '../../lib/testing/index.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';
 import { closeHeartRigs, openHeartRig } from '../failover/support/heart-rig.js';
 import { failureOf } from '../support/failure-of.js';
-import { createContainerFrom, engineKinds } from './load-rig.js';
+import { createContainerFrom, engineKinds, nextClassic } from './load-rig.js';
 import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 const pinned = seededImage({ bytes: [40_000, 30_000], seed: 'relay route pinned' });
@@ -24,7 +24,7 @@ const references: readonly { readonly asked: string; readonly kept: string }[] =
   { asked: `registry.example/${'long/'.repeat(40)}app:1`, kept: `registry.example/${'long/'.repeat(40)}app:1` },
 ];
 
-for (const kind of Object.values(engineKinds)) {
+for (const kind of [...Object.values(engineKinds), nextClassic]) {
   describe(`the route over a relay into ${kind.title}`, function () {
     this.timeout(60_000);
     kind.require();
