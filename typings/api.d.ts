@@ -1416,7 +1416,10 @@ export declare interface PullReport {
     /** The canonical name, such as `docker.io/library/redis:latest`. */
     readonly image: string;
     readonly operation: Operation | null;
-    /** What the tag resolved to: the digest of the index, or of the manifest where there is no index. */
+    /**
+     * What the tag resolved to: the digest of the index, or of the manifest where there is no index. Of a cached image whose
+     * published digest neither the engine nor `stateDir` remembers, the engine's own identifier.
+     */
     readonly digest: Digest;
     /** The digest of the platform's manifest. */
     readonly manifestDigest: Digest;

@@ -69,6 +69,7 @@ ${run}`,
 /** What the examples of the README take for given. */
 const surroundings = `
 declare const folder: string;
+declare function dockerodeOf(host: string): import('pull-failover').DockerLike;
 declare function it(title: string, body: () => Promise<void>): void;
 declare function test(title: string, body: () => Promise<void>): void;
 declare function expect(value: unknown): {
