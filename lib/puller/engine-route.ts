@@ -29,6 +29,8 @@ export interface DirectRoute extends Chosen {
   readonly engine: DockerEngine;
 }
 
+const layoutChoice = { route: 'layout', reason: 'the engine is an OCI image layout' } as const;
+
 /** Daemons whose host was told already how to get a better route. */
 const warned = new Set<string>();
 
@@ -36,8 +38,7 @@ const warned = new Set<string>();
 export async function planRoute(engine: PullEngine, relays: Relays, signal: AbortSignal): Promise<PlannedRoute> {
   if (engine.kind === 'oci-layout') {
     return {
-      route: 'layout',
-      reason: 'the engine is an OCI image layout',
+      ...layoutChoice,
       start: async (delivery) => startLayoutRoute(engine, delivery),
     };
   }
@@ -67,7 +68,7 @@ function warnOnce(engine: DockerEngine, message: string): void {
 
 /** The route of an image that needs none, since the engine has it. */
 export function untakenRoute(engine: PullEngine): Pick<PlannedRoute, 'route' | 'reason'> {
-  if (engine.kind === 'oci-layout') return { route: 'layout', reason: 'the engine is an OCI image layout' };
+  if (engine.kind === 'oci-layout') return layoutChoice;
   const { route } = dockerParts(engine);
   return { route: route === 'auto' ? 'relay' : route, reason: 'the image is in the engine: no route was taken' };
 }

@@ -1,12 +1,11 @@
 import type { BlobStore } from '../engine/engine.js';
 import type { OciLayout } from '../engine/oci-layout.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
-import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import { judge } from '../health/verdict.js';
-import { digestAlgorithm, digestOf } from '../image/digest.js';
 import type { Descriptor } from '../image/descriptor.js';
 import { deriveAbort, withDeadline } from '../policy/deadline.js';
+import { embeddedBytes } from './embedded-blob.js';
 import type { Delivery, RouteRun } from './route.js';
 
 /**
@@ -63,20 +62,9 @@ async function deliverBlob({ context, layout, shared, shareKey }: LayoutDelivery
   context.signal.throwIfAborted();
   if (await layout.hasBlob(blob)) return;
   const store: BlobStore = layout;
-  if (blob.data !== undefined) {
-    await layout.putBlob(blob.data, blob.digest);
-  } else if (blob.size === 0) {
-    await layout.putBlob(emptyBlob(context.image, blob), blob.digest);
-  } else {
-    await shared.fetch(context, { blob, key: shareKey, store });
-  }
-}
-
-/** Nothing has to be fetched to know nothing; a Range of it could not even be asked for. */
-function emptyBlob(image: string, blob: Descriptor): Uint8Array {
-  const empty = new Uint8Array(0);
-  if (digestOf(empty, digestAlgorithm(blob.digest)) === blob.digest) return empty;
-  throw new UnsupportedImageError(image, 'malformed', `${image}: ${blob.digest} cannot have 0 bytes`);
+  const embedded = embeddedBytes(context.image, blob);
+  if (embedded !== null) await layout.putBlob(embedded, blob.digest);
+  else await shared.fetch(context, { blob, key: shareKey, store });
 }
 
 /** An image whose blobs are all in a layout. */

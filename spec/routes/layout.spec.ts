@@ -165,6 +165,8 @@ describe('the blobs of an image', () => {
         {
           faults: [
             layers.missing({ object: first?.digest ?? '' }),
+            // The others have their first bytes by then.
+            layers.delay({ object: first?.digest ?? '', ms: 300 }),
             ...others.map(({ digest }) => layers.stall({ object: digest, afterBytes: 60_000 })),
           ],
         },
