@@ -15,9 +15,6 @@ const countedGapMs = 150;
  */
 const confirmingPolls = 2;
 
-/** Differences of times are off by their last digits; of a limit that is over but for these nothing is left. */
-const roundingMs = 1e-3;
-
 /** `setTimeout` fires at once for anything longer. */
 export const maxTimeoutMs: number = 2 ** 31 - 1;
 
@@ -27,12 +24,9 @@ let lastReadMs = -Infinity;
 let ticker: NodeJS.Timeout | null = null;
 let liveTimers = 0;
 
-/**
- * What of the gap since the last tick is already known not to count. Under time moved by hand every step is a gap, and
- * none of them is a loop that did not turn.
- */
+/** What of the gap since the last tick is already known not to count. */
 function openLossMs(nowMs: number): number {
-  return ticker === null || isTimeMovedByHand() ? 0 : Math.max(0, nowMs - lastTurnMs - countedGapMs);
+  return ticker === null ? 0 : Math.max(0, nowMs - lastTurnMs - countedGapMs);
 }
 
 function noteTurn(): void {
@@ -61,12 +55,13 @@ function leave(): void {
 /**
  * Milliseconds, from an arbitrary origin, in which this process's event loop turned: monotonic time without the time
  * of a blocked loop, a stopped or suspended process, a throttled one. Right at every moment, also inside a blocked
- * turn; the loop is watched only while a `LoopTimer` runs, otherwise all time counts.
+ * turn; the loop is watched only while a `LoopTimer` runs, otherwise all time counts. All of time that is moved by hand
+ * counts too: every step of it is a gap, and none of them is a loop that did not turn.
  */
 export function loopMs(): number {
   const nowMs = monotonicMs();
+  if (isTimeMovedByHand()) return nowMs;
   const countedMs = nowMs - foldedLossMs - openLossMs(nowMs);
-  if (isTimeMovedByHand()) return countedMs;
   // Folding a loss changes the last digits of the sum, which must not look like a clock that goes back.
   lastReadMs = Math.max(lastReadMs, countedMs);
   return lastReadMs;
@@ -74,7 +69,7 @@ export function loopMs(): number {
 
 /** Milliseconds that `loopMs` did not count since this process started: the difference over an exchange is its lateness. */
 export function lostMs(): number {
-  return foldedLossMs + openLossMs(monotonicMs());
+  return isTimeMovedByHand() ? foldedLossMs : foldedLossMs + openLossMs(monotonicMs());
 }
 
 /** A limit that is running. Each method may be called at any time, any number of times, also after the end. */
@@ -103,7 +98,7 @@ export function startLoopTimer(ms: number, onExpired: () => void): LoopTimer {
   let restarted = false;
   let ended = false;
 
-  const remainingMs = (): number => Math.ceil(startedAtMs + ms - loopMs() - roundingMs);
+  const remainingMs = (): number => Math.ceil(startedAtMs + ms - loopMs());
 
   function arm(): void {
     if (ms === Infinity) return;

@@ -178,6 +178,19 @@ describe('a loop timer in a process that once was late', () => {
     expect(lostMs() - lostBeforeMs).to.be.greaterThan(0);
   });
 
+  it('moves its clock by exactly as much as time is moved', async () => {
+    const time = startFakeTime();
+    try {
+      for (let steps = 0; steps < 50; steps += 1) {
+        const beforeMs = loopMs();
+        await time.passMs(59_999);
+        expect(loopMs() - beforeMs).to.equal(59_999);
+      }
+    } finally {
+      time.restore();
+    }
+  });
+
   for (const days of [1, 7, 20, 25, 29, 31, 37, 43, 49, 50, 53, 59, 71, 365]) {
     it(`expires to the millisecond after ${days} days`, async () => {
       const time = startFakeTime();
