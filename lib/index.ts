@@ -6,13 +6,13 @@ export type { HedgeOptions, PullerOptions, PullOptions, TransferOptions } from '
 export type { KindOptions, PolicyOptions, PullPolicy, WhenExhausted } from './puller/pull-policy.js';
 export type { ExplainOptions, Explanation } from './puller/explain.js';
 export type { ParkedPull, ParkedPulls } from './puller/park.js';
-export { dockerEngine, type DockerEngine, type DockerEngineOptions } from './engine/docker-engine.js';
-export type { DialOptions, DockerLike } from './engine/docker-like.js';
+export { dockerEngine, type DockerEngine, type DockerEngineOptions } from './engine/docker/docker-engine.js';
+export type { DialOptions, DockerLike } from './engine/docker/docker-like.js';
 export type { PullEngine } from './puller/pull-engine.js';
-export { ociLayout, type OciLayout, type OciLayoutOptions } from './engine/oci-layout.js';
+export { ociLayout, type OciLayout, type OciLayoutOptions } from './engine/layout/oci-layout.js';
 export type { BlobContext, BlobStore, Engine, WantedBlob } from './engine/engine.js';
 export type { BlobSink } from './engine/blob-sink.js';
-export type { NamedImage } from './engine/index-document.js';
+export type { NamedImage } from './engine/layout/index-document.js';
 export type { Descriptor } from './image/descriptor.js';
 export type { Platform } from './image/platform.js';
 export type { Timeouts } from './policy/limits.js';

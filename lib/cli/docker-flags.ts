@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type Dockerode from 'dockerode';
-import { dockerEngine, type DockerEngine, type DockerEngineOptions } from '../engine/docker-engine.js';
-import { findDockerHost, type DockerHost } from '../engine/docker-host.js';
+import { dockerEngine, type DockerEngine, type DockerEngineOptions } from '../engine/docker/docker-engine.js';
+import { findDockerHost, type DockerHost } from '../engine/docker/docker-host.js';
 import { isInvalidOptionError } from '../errors/invalid-option-error.js';
 import { UsageError } from './exit-code.js';
 

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { ociLayout } from '../engine/oci-layout.js';
+import { ociLayout } from '../engine/layout/oci-layout.js';
 import { isPullFailoverError } from '../errors/pull-failover-error.js';
 import { explainFailure } from '../health/explain-failure.js';
 import { createPuller } from '../puller/create-puller.js';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type Dockerode from 'dockerode';
-import { dockerEngine, dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { dockerEngine, dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
 import { formatPlatform, hostPlatform, parsePlatform, runsOn } from '../image/platform.js';
 import { abortable, sleep, withDeadline } from '../policy/deadline.js';
 import type { TestImage } from '../testing/test-image.js';

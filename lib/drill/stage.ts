@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ociLayout, type OciLayout } from '../engine/oci-layout.js';
+import { ociLayout, type OciLayout } from '../engine/layout/oci-layout.js';
 import {
   layersFirstByteMs,
   layersStallMs,

@@ -1,4 +1,4 @@
-import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
 import { formatPlatform, parsePlatform } from '../image/platform.js';
 import type { Reference } from '../image/reference.js';
 import { createLog } from '../log/log.js';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { DockerEngine } from '../engine/docker-engine.js';
+import type { DockerEngine } from '../engine/docker/docker-engine.js';
 import { isPullFailoverError } from '../errors/pull-failover-error.js';
 import type { Reference } from '../image/reference.js';
 import { deriveAbort } from '../policy/deadline.js';

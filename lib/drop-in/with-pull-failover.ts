@@ -1,5 +1,5 @@
-import { dockerEngine, type DockerEngine, type DockerEngineOptions } from '../engine/docker-engine.js';
-import type { DockerLike } from '../engine/docker-like.js';
+import { dockerEngine, type DockerEngine, type DockerEngineOptions } from '../engine/docker/docker-engine.js';
+import type { DockerLike } from '../engine/docker/docker-like.js';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { createPuller } from '../puller/create-puller.js';
 import type { PullerOptions } from '../puller/options.js';

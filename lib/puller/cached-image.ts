@@ -1,8 +1,8 @@
 import { epochMs } from '../clock/time.js';
-import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
-import type { EngineImage } from '../engine/engine-image.js';
-import type { EngineStore } from '../engine/engine-traits.js';
-import type { OciLayout } from '../engine/oci-layout.js';
+import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
+import type { EngineImage } from '../engine/docker/engine-image.js';
+import type { EngineStore } from '../engine/docker/engine-traits.js';
+import type { OciLayout } from '../engine/layout/oci-layout.js';
 import type { DigestMemory } from '../failover/resolve-image.js';
 import { parseDigest } from '../image/digest.js';
 import { maxManifestBytes, parseManifest, type Descriptor } from '../image/manifest.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { monotonicMs } from '../clock/time.js';
-import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
+import { EngineFailure, hostErrorOf } from '../engine/docker/engine-failure.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
 import { PullDeadlineError } from '../errors/pull-deadline-error.js';
 import { isPullFailoverError } from '../errors/pull-failover-error.js';

@@ -1,8 +1,8 @@
-import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
 import { chooseRoute } from '../routes/choose.js';
 import { startLayoutRoute } from '../routes/layout.js';
-import { startLoadRoute } from '../routes/load.js';
-import { startRelayRoute } from '../routes/relay.js';
+import { startLoadRoute } from '../routes/load/load.js';
+import { startRelayRoute } from '../routes/relay/relay.js';
 import type { Delivery, RouteRun } from '../routes/route.js';
 import type { Route } from '../vocabulary/route.js';
 import type { PullEngine } from './pull-engine.js';

@@ -1,5 +1,5 @@
-import { dockerEngine, isDockerEngine, type DockerEngine } from '../engine/docker-engine.js';
-import { isOciLayout, type OciLayout } from '../engine/oci-layout.js';
+import { dockerEngine, isDockerEngine, type DockerEngine } from '../engine/docker/docker-engine.js';
+import { isOciLayout, type OciLayout } from '../engine/layout/oci-layout.js';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import type { OptionBag } from '../policy/option-bag.js';
 

@@ -1,4 +1,4 @@
-import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
+import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
 import type { Relay } from '../relay/relay.js';
 import { startRelay } from '../relay/start-relay.js';
 

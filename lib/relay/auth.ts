@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { DaemonCredentials } from '../engine/docker-daemon.js';
+import type { DaemonCredentials } from '../engine/docker/docker-daemon.js';
 
 /** Who may ask a relay: the daemon that was told its secret, and nobody else on this machine. */
 export interface RelayAuth {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isOwner } from '../engine/partial-owner.js';
+import { isOwner } from '../files/process-owner.js';
 import { digestAlgorithm, digestHex, parseDigest } from '../image/digest.js';
 import type { Reference } from '../image/reference.js';
 import type { Digest } from '../vocabulary/digest.js';

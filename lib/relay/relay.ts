@@ -1,4 +1,4 @@
-import type { DaemonCredentials } from '../engine/docker-daemon.js';
+import type { DaemonCredentials } from '../engine/docker/docker-daemon.js';
 import type { HeartContext } from '../failover/context.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import type { SharedFetches } from '../failover/shared-fetch.js';

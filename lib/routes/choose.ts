@@ -1,6 +1,6 @@
-import { dockerParts, type DockerEngine } from '../engine/docker-engine.js';
-import { EngineFailure, hostErrorOf } from '../engine/engine-failure.js';
-import type { EngineTraits } from '../engine/engine-traits.js';
+import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
+import { EngineFailure, hostErrorOf } from '../engine/docker/engine-failure.js';
+import type { EngineTraits } from '../engine/docker/engine-traits.js';
 import { EngineError } from '../errors/engine-error.js';
 import { monotonicMs } from '../clock/time.js';
 import { createBoundedMap } from '../policy/bounded-map.js';
@@ -8,10 +8,10 @@ import { abortable } from '../policy/deadline.js';
 import { startSharedTask, type SharedTask } from '../policy/shared-task.js';
 import type { Relay } from '../relay/relay.js';
 import type { Route } from '../vocabulary/route.js';
-import { sweepLeftovers } from './leftovers.js';
-import { isListed, isProxied, isTrustedPlain } from './relay-address.js';
-import { isInContainer, relayAdvice } from './relay-advice.js';
-import { reachesRelay } from './relay-handshake.js';
+import { sweepLeftovers } from './relay/leftovers.js';
+import { isListed, isProxied, isTrustedPlain } from './relay/relay-address.js';
+import { isInContainer, relayAdvice } from './relay/relay-advice.js';
+import { reachesRelay } from './relay/relay-handshake.js';
 
 /** How bytes will reach a daemon, and why. */
 export interface ChosenRoute {

@@ -1,6 +1,6 @@
-import type { DockerDaemon } from '../engine/docker-daemon.js';
-import type { EngineImage } from '../engine/engine-image.js';
-import type { EngineStore } from '../engine/engine-traits.js';
+import type { DockerDaemon } from '../engine/docker/docker-daemon.js';
+import type { EngineImage } from '../engine/docker/engine-image.js';
+import type { EngineStore } from '../engine/docker/engine-traits.js';
 import { EngineError } from '../errors/engine-error.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import type { Reference } from '../image/reference.js';

@@ -1,5 +1,5 @@
 import type { BlobStore } from '../engine/engine.js';
-import type { OciLayout } from '../engine/oci-layout.js';
+import type { OciLayout } from '../engine/layout/oci-layout.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import { judge } from '../health/verdict.js';

@@ -1,4 +1,4 @@
-import { ociLayout } from '../engine/oci-layout.js';
+import { ociLayout } from '../engine/layout/oci-layout.js';
 import { createEventBus } from '../events/event-bus.js';
 import { parseReference } from '../image/reference.js';
 import { openOptionBag } from '../policy/option-bag.js';

@@ -4,7 +4,7 @@ import {
   type ProvisioningOrder,
   type ProvisioningWorkerOptions,
 } from '../../lib/drill/provisioning-worker.js';
-import { ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
+import { ociLayout, type OciLayout } from '../../lib/engine/layout/oci-layout.js';
 import { PullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { createEventBus, type EventBus } from '../../lib/events/event-bus.js';
 import type { PullOptions } from '../../lib/puller/options.js';

@@ -2,7 +2,7 @@ import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { findPartialBlobs, verifyImage } from '../../lib/drill/verify-layout.js';
-import { ociLayout } from '../../lib/engine/oci-layout.js';
+import { ociLayout } from '../../lib/engine/layout/oci-layout.js';
 import { divergedFrom, seededImage } from '../../lib/testing/seeded-image.js';
 import type { TestBlob } from '../../lib/testing/test-image.js';
 import type { Digest } from '../../lib/vocabulary/digest.js';

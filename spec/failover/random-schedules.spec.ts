@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monotonicMs } from '../../lib/clock/time.js';
-import { ociLayout } from '../../lib/engine/oci-layout.js';
+import { ociLayout } from '../../lib/engine/layout/oci-layout.js';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import type { Timeouts } from '../../lib/policy/limits.js';
 import { createPuller } from '../../lib/puller/create-puller.js';

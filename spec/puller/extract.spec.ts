@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { OciLayout } from '../../lib/engine/oci-layout.js';
+import type { OciLayout } from '../../lib/engine/layout/oci-layout.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import { expectWhole, usePullRig } from './pull-rig.js';

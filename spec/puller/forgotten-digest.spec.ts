@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { dockerEngine, type DockerEngine } from '../../lib/engine/docker-engine.js';
+import { dockerEngine, type DockerEngine } from '../../lib/engine/docker/docker-engine.js';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { metadata, seededImage, type Fault } from '../../lib/testing/index.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';

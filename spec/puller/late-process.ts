@@ -1,5 +1,5 @@
 /** The process that `lateness.spec.ts` starts: pulls as told, is late as told, and says how the registries fared. */
-import { ociLayout } from '../../lib/engine/oci-layout.js';
+import { ociLayout } from '../../lib/engine/layout/oci-layout.js';
 import { createPuller } from '../../lib/puller/create-puller.js';
 import type { Timeouts } from '../../lib/policy/limits.js';
 

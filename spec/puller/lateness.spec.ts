@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { ociLayout } from '../../lib/engine/oci-layout.js';
+import { ociLayout } from '../../lib/engine/layout/oci-layout.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import type { LateOrder, LateOutcome } from './late-process.js';

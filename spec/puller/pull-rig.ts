@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { ociLayout, type OciLayout, type OciLayoutOptions } from '../../lib/engine/oci-layout.js';
+import { ociLayout, type OciLayout, type OciLayoutOptions } from '../../lib/engine/layout/oci-layout.js';
 import type { PullEvent } from '../../lib/events/pull-event.js';
 import { createPuller } from '../../lib/puller/create-puller.js';
 import type { PullerOptions } from '../../lib/puller/options.js';

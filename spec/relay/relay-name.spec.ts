@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ownOwner } from '../../lib/engine/partial-owner.js';
+import { ownOwner } from '../../lib/files/process-owner.js';
 import { parseReference } from '../../lib/image/reference.js';
 import { digestTag, parseRelayName, relayName } from '../../lib/relay/relay-name.js';
 

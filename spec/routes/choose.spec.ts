@@ -1,18 +1,18 @@
 import { expect } from 'chai';
 import Dockerode from 'dockerode';
-import { dockerEngine, dockerParts, type DockerEngine } from '../../lib/engine/docker-engine.js';
+import { dockerEngine, dockerParts, type DockerEngine } from '../../lib/engine/docker/docker-engine.js';
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import type { Relay } from '../../lib/relay/relay.js';
 import { startRelay } from '../../lib/relay/start-relay.js';
 import { chooseRoute } from '../../lib/routes/choose.js';
-import { reachesRelay } from '../../lib/routes/relay-handshake.js';
+import { reachesRelay } from '../../lib/routes/relay/relay-handshake.js';
 import { requireDockerd, startDockerd } from '../support/docker-engine.js';
 import { failureOf } from '../support/failure-of.js';
 import { requirePodman, startPodman } from '../support/podman-engine.js';
 import type { RealEngine } from '../support/real-engine.js';
 import { startServer } from '../support/servers.js';
-import { engineKinds } from './load-rig.js';
+import { engineKinds } from './load/load-rig.js';
 
 const never = new AbortController().signal;
 

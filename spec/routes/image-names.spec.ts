@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { DockerDaemon } from '../../lib/engine/docker-daemon.js';
-import type { EngineStore } from '../../lib/engine/engine-traits.js';
+import type { DockerDaemon } from '../../lib/engine/docker/docker-daemon.js';
+import type { EngineStore } from '../../lib/engine/docker/engine-traits.js';
 import { isEngineError } from '../../lib/errors/engine-error.js';
 import { digestOf } from '../../lib/image/digest.js';
 import { parseReference } from '../../lib/image/reference.js';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ociLayout, type OciLayout } from '../../lib/engine/oci-layout.js';
+import { ociLayout, type OciLayout } from '../../lib/engine/layout/oci-layout.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { isUnsupportedImageError } from '../../lib/errors/unsupported-image-error.js';

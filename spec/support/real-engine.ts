@@ -1,5 +1,5 @@
 import Dockerode from 'dockerode';
-import type { EngineStore } from '../../lib/engine/engine-traits.js';
+import type { EngineStore } from '../../lib/engine/docker/engine-traits.js';
 import type { PrivateDaemon } from './private-daemon.js';
 
 /** A real engine of our own; closing it ends everything it started, and removes what it kept. */

@@ -1,4 +1,4 @@
-import type { EngineProgress } from '../../../lib/engine/engine-progress.js';
+import type { EngineProgress } from '../../../lib/engine/docker/engine-progress.js';
 import type { ImageTree } from '../../../lib/failover/image-tree.js';
 import type { Descriptor } from '../../../lib/image/descriptor.js';
 import { digestHex, digestOf } from '../../../lib/image/digest.js';

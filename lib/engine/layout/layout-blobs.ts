@@ -1,0 +1,88 @@
+import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { EngineError } from '../../errors/engine-error.js';
+import type { Descriptor } from '../../image/descriptor.js';
+import { digestAlgorithm, digestHex, digestOf, parseDigest } from '../../image/digest.js';
+import { createLog } from '../../log/log.js';
+import type { Digest } from '../../vocabulary/digest.js';
+import { syncDirectory } from '../../files/durable-file.js';
+import { unlessMissing } from '../../files/file-error.js';
+import type { PartialStore } from './partial-store.js';
+import { readChunks } from './read-chunks.js';
+
+/** The `blobs` directory of one layout: what is whole. */
+export interface LayoutBlobs {
+  /** `blobs/<algorithm>/<encoded>` of the layout. */
+  pathOf(digest: Digest): string;
+  has(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
+  read(digest: Digest, maxBytes: number): Promise<Uint8Array | null>;
+  stream(digest: Digest, from: number): AsyncIterable<Uint8Array>;
+  put(bytes: Uint8Array, digest: Digest): Promise<void>;
+  /** To be told when a blob was put in place by another way than `put`. */
+  stored(digest: Digest): void;
+}
+
+const log = createLog('layout');
+
+export function createLayoutBlobs(engine: string, root: string, partials: PartialStore): LayoutBlobs {
+  /** Found to hold other bytes than their digest says: not there, until they are written again. */
+  const corrupt = new Set<Digest>();
+
+  function pathOf(digest: Digest): string {
+    // The type promises it; plain JavaScript may hand over what leads out of the layout.
+    if (parseDigest(digest) === null) throw new EngineError(engine, 'what was asked for is not a digest');
+    return join(root, 'blobs', digestAlgorithm(digest), digestHex(digest));
+  }
+
+  async function has({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
+    if (corrupt.has(digest)) return false;
+    const found = await unlessMissing(stat(pathOf(digest)));
+    return found !== null && found.isFile() && found.size === size;
+  }
+
+  async function read(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
+    const handle = await unlessMissing(open(pathOf(digest), 'r'));
+    if (handle === null) return null;
+    try {
+      const found = await handle.stat();
+      if (!found.isFile() || found.size > maxBytes) return null;
+      const bytes = await handle.readFile();
+      if (digestOf(bytes, digestAlgorithm(digest)) === digest) return bytes;
+      corrupt.add(digest);
+      log(null, 'blob does not hold what its digest says', { digest, engine });
+      return null;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async function* stream(digest: Digest, from: number): AsyncGenerator<Uint8Array> {
+    const handle = await unlessMissing(open(pathOf(digest), 'r'));
+    if (handle === null) throw new EngineError(engine, `${digest} is not there`);
+    try {
+      yield* readChunks(handle, from, Infinity);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async function put(bytes: Uint8Array, digest: Digest): Promise<void> {
+    if ((await read(digest, bytes.length)) !== null) return;
+    const path = pathOf(digest);
+    const partial = await partials.create(digest);
+    try {
+      await partial.handle.writeFile(bytes);
+      await partial.handle.datasync();
+      await mkdir(dirname(path), { recursive: true });
+      await rename(partial.path, path);
+    } catch (error) {
+      await partials.discard(partial).catch(() => {});
+      throw error;
+    }
+    await partial.handle.close();
+    await syncDirectory(dirname(path));
+    corrupt.delete(digest);
+  }
+
+  return { pathOf, has, read, stream, put, stored: (digest) => corrupt.delete(digest) };
+}

@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto';
+import { renameSync, type BigIntStats } from 'node:fs';
+import { open, readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { epochMs } from '../../clock/time.js';
+import { EngineError } from '../../errors/engine-error.js';
+import type { Descriptor } from '../../image/descriptor.js';
+import { syncDirectory, writeDurably } from '../../files/durable-file.js';
+import { fileErrorCode, unlessMissing } from '../../files/file-error.js';
+import { emptyIndex, IndexDocumentError, parseIndex, type IndexDocument, type NamedImage } from './index-document.js';
+import { shareRuns } from './shared-run.js';
+import { takeIndexLock, type HeldLock } from './index-lock.js';
+
+/** The `index.json` of one layout: read whole or not at all, changed by one writer at a time, over all processes. */
+export interface LayoutIndex {
+  find(name: string): Promise<Descriptor | null>;
+  list(): Promise<readonly NamedImage[]>;
+  /** Resolves when the name points there, durably. */
+  point(name: string, descriptor: Descriptor): Promise<void>;
+  /** Creates an empty one where there is none. */
+  create(): Promise<void>;
+  /** Resolves when no update is under way. */
+  settled(): Promise<void>;
+}
+
+export interface LayoutIndexOptions {
+  readonly engine: string;
+  readonly directory: string;
+  /** A directory on the same file system, for what readers of the layout need not see. */
+  readonly workDirectory: string;
+  /** Default: `takeIndexLock`. */
+  readonly takeLock?: (directory: string) => Promise<HeldLock>;
+}
+
+interface Change {
+  readonly apply: (index: IndexDocument) => IndexDocument;
+  done(): void;
+  failed(error: unknown): void;
+}
+
+/** Losing the lock takes a pause of seconds at the wrong moment; that many in a row is a broken file system. */
+const maxTries = 5;
+
+const temporaryPrefix = 'index-';
+
+/**
+ * A file changed within one tick of the file system's clock can look like the one before: what is that young is read
+ * again. Ticks are some milliseconds, seconds on few file systems.
+ */
+const settledAfterMs = 2_500;
+
+/** What tells one state of the file from another; null when it is too young for that. */
+function stampOf({ ino, size, mtimeMs, mtimeNs, ctimeNs }: BigIntStats): string | null {
+  if (epochMs() - Number(mtimeMs) < settledAfterMs) return null;
+  return [ino, size, mtimeNs, ctimeNs].join(' ');
+}
+
+export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
+  const { engine, directory, workDirectory, takeLock = takeIndexLock } = options;
+  const path = join(directory, 'index.json');
+  let latest: { readonly stamp: string | null; readonly index: IndexDocument } | null = null;
+  let waiting: Change[] = [];
+  let writing: Promise<void> | null = null;
+
+  /** Null where there is none. Never an older one than there is now: it is what the next one is made from. */
+  async function readNow(): Promise<IndexDocument | null> {
+    const handle = await unlessMissing(open(path, 'r'));
+    if (handle === null) return null;
+    try {
+      const stamp = stampOf(await handle.stat({ bigint: true }));
+      const text = await handle.readFile('utf8');
+      latest = { stamp, index: text === latest?.index.text ? latest.index : parse(text) };
+      return latest.index;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  const readTogether = shareRuns(readNow);
+
+  /** The same, without reading what has not changed: a thousand pulls look into a layout of a thousand images. */
+  async function read(): Promise<IndexDocument | null> {
+    if (latest === null || latest.stamp === null) return readTogether();
+    const found = await unlessMissing(stat(path, { bigint: true }));
+    if (found === null) return null;
+    return stampOf(found) === latest.stamp ? latest.index : readTogether();
+  }
+
+  function parse(text: string): IndexDocument {
+    try {
+      return parseIndex(text);
+    } catch (error) {
+      if (!(error instanceof IndexDocumentError)) throw error;
+      throw new EngineError(engine, `${path} ${error.message}; nothing was changed`, error);
+    }
+  }
+
+  function change(apply: Change['apply']): Promise<void> {
+    return new Promise((done, failed) => {
+      waiting.push({ apply, done, failed });
+      writing ??= writeAll().finally(() => {
+        writing = null;
+      });
+    });
+  }
+
+  /** Whatever has gathered while one write was under way goes into the next one. */
+  async function writeAll(): Promise<void> {
+    while (waiting.length > 0) {
+      const changes = waiting;
+      waiting = [];
+      try {
+        await write(changes);
+        for (const one of changes) one.done();
+      } catch (error) {
+        for (const one of changes) one.failed(error);
+      }
+    }
+  }
+
+  async function write(changes: readonly Change[]): Promise<void> {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const lock = await takeLock(workDirectory).catch((error: unknown) => {
+        if (fileErrorCode(error) !== 'ELOCKED') throw error;
+        throw new EngineError(engine, `other processes kept ${path} locked for a minute`, error);
+      });
+      try {
+        const before = await readNow();
+        const after = changes.reduce((index, { apply }) => apply(index), before ?? parseIndex(emptyIndex));
+        if (after === before || (await replace(after.text, lock.isOurs))) return;
+      } finally {
+        await lock.release();
+      }
+    }
+    throw new EngineError(engine, `the lock of ${path} was lost ${maxTries} times in a row`);
+  }
+
+  /** Whether it was replaced; not when the lock was lost meanwhile. */
+  async function replace(text: string, isOurs: () => boolean): Promise<boolean> {
+    await removeLeftovers();
+    const temporary = join(workDirectory, `${temporaryPrefix}${randomBytes(8).toString('hex')}`);
+    try {
+      await writeDurably(temporary, text);
+      // In one turn: between an asynchronous question and its answer another process could take the lock and write.
+      if (!isOurs()) {
+        await unlink(temporary).catch(() => {});
+        return false;
+      }
+      renameSync(temporary, path);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      // The next holder took it for a leftover.
+      if (fileErrorCode(error) === 'ENOENT' && !isOurs()) return false;
+      throw error;
+    }
+    await syncDirectory(directory);
+    return true;
+  }
+
+  /** What a killed process left; nobody else writes here while the lock is held. */
+  async function removeLeftovers(): Promise<void> {
+    for (const name of await readdir(workDirectory)) {
+      if (name.startsWith(temporaryPrefix) || name.startsWith('index.holder.')) {
+        await unlessMissing(unlink(join(workDirectory, name)));
+      }
+    }
+  }
+
+  return {
+    find: async (name) => (await read())?.find(name) ?? null,
+    list: async () => (await read())?.images() ?? [],
+    point: async (name, descriptor) => {
+      // Most pulls find their name where it belongs: a thousand of them must not queue for a lock.
+      const index = await read();
+      if (index === null || index.point(name, descriptor) !== index) {
+        await change((current) => current.point(name, descriptor));
+      }
+    },
+    create: async () => {
+      if ((await unlessMissing(stat(path))) === null) await change((index) => index);
+    },
+    settled: async () => {
+      while (writing !== null) await writing;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import type { Candidate } from '../../failover/candidate.js';
+import type { Judgement } from '../../health/verdict.js';
+import { digestHex } from '../../image/digest.js';
+import type { Descriptor } from '../../image/descriptor.js';
+import type { Digest } from '../../vocabulary/digest.js';
+import type { RegistryPhase } from '../../vocabulary/phase.js';
+import type { Reason } from '../../vocabulary/reason.js';
+import type { DirectStep } from './direct-phases.js';
+import type { DirectRequest } from './direct-request.js';
+
+/** A try that failed. */
+export interface FailedPull {
+  readonly phase: RegistryPhase;
+  readonly judgement: Judgement;
+  readonly startedAtMs: number;
+  /** Bytes that had arrived. */
+  readonly bytes: number;
+}
+
+/** Tells a pull's view of its registries what an engine says that they did. */
+export class DirectBooks {
+  readonly #request: DirectRequest;
+  /** The tag or digest that is asked for. */
+  readonly #object: string;
+  /** By the first 12 digits of the digest, which is all that engines say. */
+  readonly #blobs: ReadonlyMap<string, Descriptor>;
+  readonly #told = new Set<Digest>();
+  /** Failures since the last registry that gave the manifest: whoever gives it takes the work over. */
+  readonly #failed: { readonly registry: string; readonly phase: RegistryPhase; readonly reason: Reason }[] = [];
+  #lastPhase: RegistryPhase = 'metadata';
+
+  constructor(request: DirectRequest, object: string) {
+    this.#request = request;
+    this.#object = object;
+    const { tree } = request;
+    const blobs = tree === null ? [] : [tree.config, ...tree.layers];
+    this.#blobs = new Map(blobs.map((blob) => [digestHex(blob.digest).slice(0, 12), blob]));
+  }
+
+  /** The phase of the last failure. */
+  get lastPhase(): RegistryPhase {
+    return this.#lastPhase;
+  }
+
+  gaveManifest(candidate: Candidate): void {
+    const { sources } = this.#request.context;
+    const object = this.#object;
+    sources.delivered(candidate, 'metadata', object, 0);
+    for (const { registry, phase, reason } of this.#failed.splice(0)) {
+      if (registry === candidate.registry) continue;
+      sources.movedOver({ phase, from: registry, to: candidate.registry, reason, bytesKept: 0, object });
+    }
+  }
+
+  /** Bytes of a layer came, or all of it is there. */
+  stepped(candidate: Candidate, id: string | null, { bytes, isWhole }: DirectStep): void {
+    const blob = this.#blobs.get(id ?? '') ?? null;
+    if (bytes > 0) {
+      const { sources, observer } = this.#request.context;
+      sources.delivered(candidate, 'layers', blob?.digest ?? this.#object, bytes);
+      observer.bytesArrived(candidate.registry, 'layers', blob?.digest ?? null, bytes);
+    }
+    if (isWhole && blob !== null) this.#isHere(blob);
+  }
+
+  /** The engine has the image. @param fetched layers that came from this registry */
+  pulled(candidate: Candidate, fetched: number): void {
+    if (fetched > 0) this.#request.context.sources.delivered(candidate, 'layers', this.#object, 0);
+    for (const blob of this.#blobs.values()) this.#isHere(blob);
+  }
+
+  failed(candidate: Candidate, failure: FailedPull): void {
+    const { phase, judgement } = failure;
+    this.#lastPhase = phase;
+    this.#failed.push({ registry: candidate.registry, phase, reason: judgement.reason });
+    this.#request.context.sources.failed({ candidate, object: this.#object, ...failure });
+  }
+
+  #isHere(blob: Descriptor): void {
+    if (this.#told.has(blob.digest)) return;
+    this.#told.add(blob.digest);
+    this.#request.onBlob(blob);
+  }
+}

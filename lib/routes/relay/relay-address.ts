@@ -1,0 +1,58 @@
+import ipaddr from 'ipaddr.js';
+import { readProxies } from '../../distribution/proxies.js';
+import type { EngineTraits } from '../../engine/docker/engine-traits.js';
+
+type Address = ReturnType<typeof ipaddr.parse>;
+
+/** The host of `host:port`, without the brackets of IPv6. */
+export function hostOf(address: string): string {
+  return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+}
+
+/** Whether a host is the machine that looks at it. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || parsed(host)?.range() === 'loopback';
+}
+
+/**
+ * Whether a daemon takes plain HTTP from `host:port`: everywhere else it would insist on TLS, and the secret that it is
+ * told would cross a network in the clear. What a name resolves to over there is not known, so a name has to be listed.
+ */
+export function isTrustedPlain(
+  address: string,
+  traits: Pick<EngineTraits, 'insecureCidrs' | 'insecureRegistries'>,
+): boolean {
+  const host = hostOf(address);
+  if (isLoopback(host) || isListed(address, traits)) return true;
+  const ip = parsed(host);
+  return ip !== null && traits.insecureCidrs.some((cidr) => contains(cidr, ip));
+}
+
+/** Whether a daemon would ask this `host:port` through its proxy, which would read the secret that the relay wants to see. */
+export function isProxied(
+  address: string,
+  { httpProxy, httpsProxy, noProxy }: Pick<EngineTraits, 'httpProxy' | 'httpsProxy' | 'noProxy'>,
+): boolean {
+  const proxyOf = readProxies({
+    HTTP_PROXY: httpProxy ?? undefined,
+    HTTPS_PROXY: httpsProxy ?? undefined,
+    NO_PROXY: noProxy ?? undefined,
+  });
+  // It tries TLS first.
+  return ['http', 'https'].some((scheme) => proxyOf(new URL(`${scheme}://${address}/`)) !== null);
+}
+
+/** Whether a daemon's configuration names this `host:port`, or its host for all ports, as insecure. */
+export function isListed(address: string, { insecureRegistries }: Pick<EngineTraits, 'insecureRegistries'>): boolean {
+  return insecureRegistries.some((listed) => listed === address || listed === hostOf(address));
+}
+
+function parsed(host: string): Address | null {
+  return ipaddr.isValid(host) ? ipaddr.process(host) : null;
+}
+
+function contains(cidr: string, ip: Address): boolean {
+  if (!ipaddr.isValidCIDR(cidr)) return false;
+  const [network, bits] = ipaddr.parseCIDR(cidr);
+  return network.kind() === ip.kind() && ip.match(network, bits);
+}
