@@ -10,7 +10,7 @@ import {
 } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import type { PullReport } from '../../lib/vocabulary/report.js';
-import { createContainerFrom, engineKinds } from '../routes/load/load-rig.js';
+import { createContainerFrom, engineKinds } from '../routes/load/support/load-rig.js';
 import type { RealEngine } from '../support/real-engine.js';
 import { until } from '../support/until.js';
 import { type Ended, noEngine, runCommand, runHere, startCommand, useDesk } from './support/command-line.js';

@@ -8,7 +8,7 @@ import { makeServerImage, serverPlatform } from '../../lib/drill/server-image.js
 import { findServerProgram } from '../../lib/drill/server-program.js';
 import { createPuller } from '../../lib/puller/create-puller.js';
 import { startRegistryDouble } from '../../lib/testing/registry-double.js';
-import { engineKinds } from '../routes/load/load-rig.js';
+import { engineKinds } from '../routes/load/support/load-rig.js';
 import { failureOf } from '../support/failure-of.js';
 import type { RealEngine } from '../support/real-engine.js';
 import { requireReal } from '../support/real-parts.js';

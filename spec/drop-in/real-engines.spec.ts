@@ -10,7 +10,7 @@ import {
   type RegistryDoubleOptions,
 } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
-import { createContainerFrom, engineKinds } from '../routes/load/load-rig.js';
+import { createContainerFrom, engineKinds } from '../routes/load/support/load-rig.js';
 import { failureOf } from '../support/failure-of.js';
 import type { RealEngine } from '../support/real-engine.js';
 import { until } from '../support/until.js';

@@ -12,7 +12,7 @@ import { failureOf } from '../support/failure-of.js';
 import { requirePodman, startPodman } from '../support/podman-engine.js';
 import type { RealEngine } from '../support/real-engine.js';
 import { startServer } from '../support/servers.js';
-import { engineKinds } from './load/load-rig.js';
+import { engineKinds } from './load/support/load-rig.js';
 
 const never = new AbortController().signal;
 

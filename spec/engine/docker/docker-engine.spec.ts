@@ -12,7 +12,7 @@ import type { DockerLike } from '../../../lib/engine/docker/docker-like.js';
 import type { Engine } from '../../../lib/engine/engine.js';
 import { ociLayout } from '../../../lib/engine/layout/oci-layout.js';
 import { isInvalidOptionError } from '../../../lib/errors/invalid-option-error.js';
-import { startScriptedEngine } from '../support/scripted-engine.js';
+import { startScriptedEngine } from './support/scripted-engine.js';
 
 const docker = new Dockerode({ socketPath: '/nowhere/docker.sock' });
 

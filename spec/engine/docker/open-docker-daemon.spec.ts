@@ -19,7 +19,7 @@ import {
   type ScriptedEngine,
   sendJson,
   startScriptedEngine,
-} from '../support/scripted-engine.js';
+} from './support/scripted-engine.js';
 
 const pull: DaemonPull = {
   name: '127.0.0.1:5001/aptible/redis',

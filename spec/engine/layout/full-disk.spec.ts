@@ -4,9 +4,9 @@ import { expect } from 'chai';
 import type { BlobSink } from '../../../lib/engine/blob-sink.js';
 import { ociLayout, type OciLayout } from '../../../lib/engine/layout/oci-layout.js';
 import { requireReal } from '../../support/real-parts.js';
-import { seededBlob, type SeededBlob } from '../support/content.js';
-import { expectValidLayout, partialNames } from '../support/layout-tree.js';
-import { canMount, mountSmallDisk, type SmallDisk } from '../support/small-disk.js';
+import { seededBlob, type SeededBlob } from './support/content.js';
+import { expectValidLayout, partialNames } from './support/layout-tree.js';
+import { canMount, mountSmallDisk, type SmallDisk } from '../../support/small-disk.js';
 
 const context = { signal: new AbortController().signal, pullId: 'pull-1' };
 const megabyte = 1 << 20;

@@ -7,7 +7,7 @@ import {
   type NamedImage,
 } from '../../../lib/engine/layout/index-document.js';
 import type { Descriptor } from '../../../lib/image/descriptor.js';
-import { seededBlob } from '../support/content.js';
+import { seededBlob } from './support/content.js';
 
 const redis = 'quay.io/aptible/redis:3.0';
 const postgres = 'quay.io/aptible/postgresql:9.6';

@@ -5,7 +5,7 @@ import { takeIndexLock, type HeldLock } from '../../../lib/engine/layout/index-l
 import { createLayoutIndex, type LayoutIndex } from '../../../lib/engine/layout/layout-index.js';
 import { isEngineError } from '../../../lib/errors/engine-error.js';
 import type { Descriptor } from '../../../lib/image/descriptor.js';
-import { seededBlob } from '../support/content.js';
+import { seededBlob } from './support/content.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 
 const redis = 'quay.io/aptible/redis:3.0';

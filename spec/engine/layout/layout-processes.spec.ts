@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { ociLayout, type OciLayout } from '../../../lib/engine/layout/oci-layout.js';
 import { requireReal } from '../../support/real-parts.js';
-import { seededBlob } from '../support/content.js';
-import { startLayoutChild, type LayoutChild } from '../support/layout-child.js';
-import { expectValidLayout, partialNames } from '../support/layout-tree.js';
+import { seededBlob } from './support/content.js';
+import { startLayoutChild, type LayoutChild } from './support/layout-child.js';
+import { expectValidLayout, partialNames } from './support/layout-tree.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 
 const seed = 7;

@@ -6,7 +6,7 @@ import { ociLayout } from '../../../lib/engine/layout/oci-layout.js';
 import type { Descriptor } from '../../../lib/image/descriptor.js';
 import { digestOf } from '../../../lib/image/digest.js';
 import { requireReal } from '../../support/real-parts.js';
-import { seededBlob } from '../support/content.js';
+import { seededBlob } from './support/content.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 
 const run = promisify(execFile);

@@ -5,8 +5,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { BlobSink } from '../../../lib/engine/blob-sink.js';
 import { ociLayout, type OciLayout } from '../../../lib/engine/layout/oci-layout.js';
-import { seededBlob } from '../support/content.js';
-import { expectValidLayout, partialNames } from '../support/layout-tree.js';
+import { seededBlob } from './support/content.js';
+import { expectValidLayout, partialNames } from './support/layout-tree.js';
 
 const blobs = [1, 2, 3].map((seed) => seededBlob(seed, [1, 70_000, 1_200_000][seed - 1]!));
 const context = { signal: new AbortController().signal, pullId: 'pull-1' };

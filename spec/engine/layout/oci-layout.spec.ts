@@ -8,8 +8,8 @@ import { isEngineError } from '../../../lib/errors/engine-error.js';
 import { InvalidOptionError } from '../../../lib/errors/invalid-option-error.js';
 import { digestHex, digestOf } from '../../../lib/image/digest.js';
 import type { Digest } from '../../../lib/vocabulary/digest.js';
-import { seededBlob, type SeededBlob } from '../support/content.js';
-import { expectValidLayout, partialNames, visibleFiles } from '../support/layout-tree.js';
+import { seededBlob, type SeededBlob } from './support/content.js';
+import { expectValidLayout, partialNames, visibleFiles } from './support/layout-tree.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 import { failureOf } from '../../support/failure-of.js';
 

@@ -8,7 +8,7 @@ import {
   type PartialStore,
 } from '../../../lib/engine/layout/partial-store.js';
 import { ownOwner } from '../../../lib/files/process-owner.js';
-import { seededBlob, type SeededBlob } from '../support/content.js';
+import { seededBlob, type SeededBlob } from './support/content.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 
 const hourMs = 3_600_000;

@@ -6,8 +6,8 @@ import { closeHeartRigs } from '../../failover/support/heart-rig.js';
 import { requireDockerRegistry } from '../../support/docker-registry.js';
 import { failureOf } from '../../support/failure-of.js';
 import { until } from '../../support/until.js';
-import { engineKinds } from '../load/load-rig.js';
-import { type DirectRig, openDirectRig } from '../support/direct-rig.js';
+import { engineKinds } from '../load/support/load-rig.js';
+import { type DirectRig, openDirectRig } from './support/direct-rig.js';
 
 let seeds = 0;
 function newImage(layerCount = 3): TestImage {

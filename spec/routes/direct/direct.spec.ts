@@ -8,14 +8,9 @@ import { registryUser, requireDockerRegistry } from '../../support/docker-regist
 import { failureOf } from '../../support/failure-of.js';
 import { startPodman } from '../../support/podman-engine.js';
 import { until } from '../../support/until.js';
-import { type EngineKind, engineKinds } from '../load/load-rig.js';
+import { type EngineKind, engineKinds } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
-import {
-  type DirectPullOptions,
-  type DirectRig,
-  openDirectRig,
-  type StartedDirectPull,
-} from '../support/direct-rig.js';
+import { type DirectPullOptions, type DirectRig, openDirectRig, type StartedDirectPull } from './support/direct-rig.js';
 
 /** Podman that takes plain HTTP from loopback by itself, and so tells of layers as Docker does. */
 const configuredPodman: EngineKind = {

@@ -31,7 +31,7 @@ import {
   nextClassic,
   startLoad,
   usualReference,
-} from './load-rig.js';
+} from './support/load-rig.js';
 
 /** Another client's pull, from a registry of its own; ends when its connection does. */
 function startPull(docker: Dockerode, reference: string): { readonly isOver: boolean; readonly end: () => void } {

@@ -10,14 +10,14 @@ import { isPullExhaustedError } from '../../../lib/errors/pull-exhausted-error.j
 import { isUnsupportedImageError } from '../../../lib/errors/unsupported-image-error.js';
 import { resolveLimits } from '../../../lib/policy/limits.js';
 import { fastTimeouts, layers, seededImage, type TestImage } from '../../../lib/testing/index.js';
-import { canMount, mountSmallDisk } from '../../engine/support/small-disk.js';
+import { canMount, mountSmallDisk } from '../../support/small-disk.js';
 import { closeHeartRigs, openHeartRig, untilQuiet } from '../../failover/support/heart-rig.js';
 import { blobOf, imageOf, manifestOf } from '../../failover/support/test-documents.js';
 import { failureOf } from '../../support/failure-of.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './load-rig.js';
+import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './support/load-rig.js';
 
 const megabyte = 1_000_000;
 

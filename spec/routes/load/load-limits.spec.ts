@@ -6,11 +6,11 @@ import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
 import { BlobFeed } from '../../../lib/routes/load/blob-feed.js';
 import { BlobSpool } from '../../../lib/routes/load/blob-spool.js';
 import { seededImage } from '../../../lib/testing/index.js';
-import { canMount, mountSmallDisk } from '../../engine/support/small-disk.js';
+import { canMount, mountSmallDisk } from '../../support/small-disk.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
-import { engineKinds, startLoad, treeOf, usualReference } from './load-rig.js';
+import { engineKinds, startLoad, treeOf, usualReference } from './support/load-rig.js';
 
 /** A way to a daemon over TCP that sees how many bytes go there, and when. */
 interface CountedWay extends AsyncDisposable {

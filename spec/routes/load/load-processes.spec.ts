@@ -11,9 +11,9 @@ import { type RegistryDouble, seededImage, startRegistryDouble } from '../../../
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './load-rig.js';
+import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './support/load-rig.js';
 
-const program = fileURLToPath(new URL('load-process.ts', import.meta.url));
+const program = fileURLToPath(new URL('support/load-process.ts', import.meta.url));
 const never = new AbortController().signal;
 
 /** Where in a load of about a second its process is killed, in milliseconds. */

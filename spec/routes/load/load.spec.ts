@@ -14,7 +14,7 @@ import {
   startLoad,
   type StartedLoad,
   usualReference,
-} from './load-rig.js';
+} from './support/load-rig.js';
 
 for (const kind of [...Object.values(engineKinds), nextClassic]) {
   describe(`the load route into ${kind.title}`, function () {

@@ -7,10 +7,10 @@ import { sweepLeftovers } from '../../../lib/routes/relay/leftovers.js';
 import { seededImage, startRegistryDouble } from '../../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import { failureOf } from '../../support/failure-of.js';
-import { createContainerFrom, engineKinds, namesIn } from '../load/load-rig.js';
+import { createContainerFrom, engineKinds, namesIn } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
-import { type OwnerChild, startOwnerChild } from '../support/owner-child.js';
-import { openRelayRouteRig, type RelayRouteRig } from '../support/relay-route-rig.js';
+import { type OwnerChild, startOwnerChild } from './support/owner-child.js';
+import { openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 /** Where the dead process's relay was. */
 const address = '127.0.0.1:40001';

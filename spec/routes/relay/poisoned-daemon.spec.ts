@@ -4,9 +4,9 @@ import { closeHeartRigs, openHeartRig, type RigRegistry } from '../../failover/s
 import type { Digest } from '../../../lib/vocabulary/digest.js';
 import { failureOf } from '../../support/failure-of.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds } from '../load/load-rig.js';
+import { createContainerFrom, engineKinds } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
-import { expectNoTrace, openRelayRouteRig, type RelayRouteRig, type StartedPull } from '../support/relay-route-rig.js';
+import { expectNoTrace, openRelayRouteRig, type RelayRouteRig, type StartedPull } from './support/relay-route-rig.js';
 
 /** The first byte of what it sends of this layer is another one; nobody can know before the whole layer is there. */
 const liesAbout = (object: Digest): Fault => layers.wrongBytes({ object });

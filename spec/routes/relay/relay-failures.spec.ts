@@ -5,8 +5,8 @@ import { layers, seededImage } from '../../../lib/testing/index.js';
 import { closeHeartRigs, type HeartPull, type HeartRig, openHeartRig } from '../../failover/support/heart-rig.js';
 import { failureOf } from '../../support/failure-of.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds } from '../load/load-rig.js';
-import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from '../support/relay-route-rig.js';
+import { createContainerFrom, engineKinds } from '../load/support/load-rig.js';
+import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 const smallDiskBytes = 30_000_000;
 

@@ -9,9 +9,9 @@ import {
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import { failureOf } from '../../support/failure-of.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds } from '../load/load-rig.js';
+import { createContainerFrom, engineKinds } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
-import { expectNoTrace, openRelayRouteRig, type RelayRouteRig, type StartedPull } from '../support/relay-route-rig.js';
+import { expectNoTrace, openRelayRouteRig, type RelayRouteRig, type StartedPull } from './support/relay-route-rig.js';
 
 /** Shorter than what the pulls wait for each other, and longer than anything a daemon that is well does without a word. */
 const stallMs = 1_500;

@@ -5,8 +5,8 @@ import { layers, seededImage } from '../../../lib/testing/index.js';
 import type { Digest } from '../../../lib/vocabulary/digest.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import { failureOf } from '../../support/failure-of.js';
-import { createContainerFrom, engineKinds, nextClassic } from '../load/load-rig.js';
-import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from '../support/relay-route-rig.js';
+import { createContainerFrom, engineKinds, nextClassic } from '../load/support/load-rig.js';
+import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 const pinned = seededImage({ bytes: [40_000, 30_000], seed: 'relay route pinned' });
 

@@ -13,9 +13,9 @@ import {
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import type { Digest } from '../../../lib/vocabulary/digest.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds } from '../load/load-rig.js';
+import { createContainerFrom, engineKinds } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
-import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from '../support/relay-route-rig.js';
+import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 /** Short for a real daemon, and long beside what one that is well needs here. */
 const stallMs = 1_500;

@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto';
-import { digestOf } from '../../../lib/image/digest.js';
-import type { Digest } from '../../../lib/vocabulary/digest.js';
+import { digestOf } from '../../../../lib/image/digest.js';
+import type { Digest } from '../../../../lib/vocabulary/digest.js';
 
 /** A blob that is the same in every process that names the same seed. */
 export interface SeededBlob {

@@ -1,20 +1,20 @@
 import { expect } from 'chai';
 import type Dockerode from 'dockerode';
-import { dockerEngine, dockerParts, type DockerEngine } from '../../../lib/engine/docker/docker-engine.js';
-import type { HeartContext } from '../../../lib/failover/context.js';
-import type { ImageTree } from '../../../lib/failover/image-tree.js';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
-import { parsePlatform } from '../../../lib/image/platform.js';
-import { parseReference } from '../../../lib/image/reference.js';
-import type { Limits } from '../../../lib/policy/limits.js';
-import type { Relay } from '../../../lib/relay/relay.js';
-import { startRelay } from '../../../lib/relay/start-relay.js';
-import { startRelayRoute } from '../../../lib/routes/relay/relay.js';
-import type { Delivered, RouteChange, RouteRun } from '../../../lib/routes/route.js';
-import type { Digest } from '../../../lib/vocabulary/digest.js';
-import type { HeartPull } from '../../failover/support/heart-rig.js';
-import type { RealEngine } from '../../support/real-engine.js';
-import { treeOf, usualReference } from '../load/load-rig.js';
+import { dockerEngine, dockerParts, type DockerEngine } from '../../../../lib/engine/docker/docker-engine.js';
+import type { HeartContext } from '../../../../lib/failover/context.js';
+import type { ImageTree } from '../../../../lib/failover/image-tree.js';
+import { SharedFetches } from '../../../../lib/failover/shared-fetch.js';
+import { parsePlatform } from '../../../../lib/image/platform.js';
+import { parseReference } from '../../../../lib/image/reference.js';
+import type { Limits } from '../../../../lib/policy/limits.js';
+import type { Relay } from '../../../../lib/relay/relay.js';
+import { startRelay } from '../../../../lib/relay/start-relay.js';
+import { startRelayRoute } from '../../../../lib/routes/relay/relay.js';
+import type { Delivered, RouteChange, RouteRun } from '../../../../lib/routes/route.js';
+import type { Digest } from '../../../../lib/vocabulary/digest.js';
+import type { HeartPull } from '../../../failover/support/heart-rig.js';
+import type { RealEngine } from '../../../support/real-engine.js';
+import { treeOf, usualReference } from '../../load/support/load-rig.js';
 
 /** What one pull through the relay is asked for. */
 export interface RelayRouteRequest {

@@ -1,6 +1,6 @@
 import Dockerode from 'dockerode';
-import { dockerEngine } from '../../../lib/engine/docker/docker-engine.js';
-import { openHeartRig } from '../../failover/support/heart-rig.js';
+import { dockerEngine } from '../../../../lib/engine/docker/docker-engine.js';
+import { openHeartRig } from '../../../failover/support/heart-rig.js';
 import { startLoad } from './load-rig.js';
 
 /** One load in a process of its own: `load-process.ts SOCKET REGISTRY`. Says `begun`, and `done` if it lives to see it. */

@@ -1,27 +1,33 @@
-import { dockerEngine, type DockerEngine } from '../../../lib/engine/docker/docker-engine.js';
-import { PullExhaustedError } from '../../../lib/errors/pull-exhausted-error.js';
-import type { HeartContext } from '../../../lib/failover/context.js';
-import type { ImageTree } from '../../../lib/failover/image-tree.js';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
-import { parsePlatform } from '../../../lib/image/platform.js';
-import { parseReference } from '../../../lib/image/reference.js';
-import { anonymous } from '../../../lib/registries/credential-source.js';
-import type { CredentialSource } from '../../../lib/registries/credentials.js';
-import { parseRegistry } from '../../../lib/registries/registry.js';
+import { dockerEngine, type DockerEngine } from '../../../../lib/engine/docker/docker-engine.js';
+import { PullExhaustedError } from '../../../../lib/errors/pull-exhausted-error.js';
+import type { HeartContext } from '../../../../lib/failover/context.js';
+import type { ImageTree } from '../../../../lib/failover/image-tree.js';
+import { SharedFetches } from '../../../../lib/failover/shared-fetch.js';
+import { parsePlatform } from '../../../../lib/image/platform.js';
+import { parseReference } from '../../../../lib/image/reference.js';
+import { anonymous } from '../../../../lib/registries/credential-source.js';
+import type { CredentialSource } from '../../../../lib/registries/credentials.js';
+import { parseRegistry } from '../../../../lib/registries/registry.js';
 import {
   directLimits,
   startDirectRoute,
   type DirectDelivered,
   type DirectLimits,
   type DirectRun,
-} from '../../../lib/routes/direct/direct.js';
-import type { RouteChange } from '../../../lib/routes/route.js';
-import { type Fault, type FaultProxy, pushImage, startFaultProxy, type TestImage } from '../../../lib/testing/index.js';
-import type { Digest } from '../../../lib/vocabulary/digest.js';
-import { type HeartPull, openHeartRig } from '../../failover/support/heart-rig.js';
-import { type DockerRegistry, registryUser, startDockerRegistry } from '../../support/docker-registry.js';
-import type { RealEngine } from '../../support/real-engine.js';
-import { treeOf } from '../load/load-rig.js';
+} from '../../../../lib/routes/direct/direct.js';
+import type { RouteChange } from '../../../../lib/routes/route.js';
+import {
+  type Fault,
+  type FaultProxy,
+  pushImage,
+  startFaultProxy,
+  type TestImage,
+} from '../../../../lib/testing/index.js';
+import type { Digest } from '../../../../lib/vocabulary/digest.js';
+import { type HeartPull, openHeartRig } from '../../../failover/support/heart-rig.js';
+import { type DockerRegistry, registryUser, startDockerRegistry } from '../../../support/docker-registry.js';
+import type { RealEngine } from '../../../support/real-engine.js';
+import { treeOf } from '../../load/support/load-rig.js';
 
 /** Long against what a busy machine needs for a healthy answer, short for a spec. */
 export const directSpecLimits: DirectLimits = {

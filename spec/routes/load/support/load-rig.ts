@@ -1,18 +1,22 @@
 import type Dockerode from 'dockerode';
-import { dockerEngine, type DockerEngine, type DockerEngineOptions } from '../../../lib/engine/docker/docker-engine.js';
-import type { HeartContext } from '../../../lib/failover/context.js';
-import type { ImageTree } from '../../../lib/failover/image-tree.js';
-import { resolveImage } from '../../../lib/failover/resolve-image.js';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
-import { parsePlatform } from '../../../lib/image/platform.js';
-import { parseReference } from '../../../lib/image/reference.js';
-import { startLoadRoute } from '../../../lib/routes/load/load.js';
-import type { Delivered, Delivery, RouteRun } from '../../../lib/routes/route.js';
-import type { Digest } from '../../../lib/vocabulary/digest.js';
-import type { HeartPull } from '../../failover/support/heart-rig.js';
-import { requireDockerd, requireNextRelease, startDockerd } from '../../support/docker-engine.js';
-import { requirePodman, startPodman } from '../../support/podman-engine.js';
-import type { RealEngine } from '../../support/real-engine.js';
+import {
+  dockerEngine,
+  type DockerEngine,
+  type DockerEngineOptions,
+} from '../../../../lib/engine/docker/docker-engine.js';
+import type { HeartContext } from '../../../../lib/failover/context.js';
+import type { ImageTree } from '../../../../lib/failover/image-tree.js';
+import { resolveImage } from '../../../../lib/failover/resolve-image.js';
+import { SharedFetches } from '../../../../lib/failover/shared-fetch.js';
+import { parsePlatform } from '../../../../lib/image/platform.js';
+import { parseReference } from '../../../../lib/image/reference.js';
+import { startLoadRoute } from '../../../../lib/routes/load/load.js';
+import type { Delivered, Delivery, RouteRun } from '../../../../lib/routes/route.js';
+import type { Digest } from '../../../../lib/vocabulary/digest.js';
+import type { HeartPull } from '../../../failover/support/heart-rig.js';
+import { requireDockerd, requireNextRelease, startDockerd } from '../../../support/docker-engine.js';
+import { requirePodman, startPodman } from '../../../support/podman-engine.js';
+import type { RealEngine } from '../../../support/real-engine.js';
 
 /** A kind of engine that images are loaded into. */
 export interface EngineKind {

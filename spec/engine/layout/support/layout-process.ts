@@ -1,5 +1,5 @@
-import type { BlobSink } from '../../../lib/engine/blob-sink.js';
-import { ociLayout } from '../../../lib/engine/layout/oci-layout.js';
+import type { BlobSink } from '../../../../lib/engine/blob-sink.js';
+import { ociLayout } from '../../../../lib/engine/layout/oci-layout.js';
 import { seededBlob } from './content.js';
 import type { Order, Reply } from './layout-child.js';
 
