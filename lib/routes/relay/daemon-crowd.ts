@@ -8,6 +8,8 @@ export interface CrowdMember {
   openAnswers(): number;
   /** On the clock of `loopMs`: when it was last seen to get on; now while an answer is under way. */
   aliveAtMs(): number;
+  /** Likewise: when the daemon was last seen to be writing one of these, which this pull has brought; `-Infinity`: never. */
+  committingAtMs(digests: readonly Digest[]): number;
 }
 
 /** The pulls of this process that one daemon is busy with. */

@@ -17,6 +17,8 @@ export interface LayerNews {
   saw(line: EngineProgress): NewsOf;
   /** Layers that it has said it lacks and that were not delivered; `delivered` are those it was given. */
   pending(delivered: ReadonlySet<Digest>): readonly Digest[];
+  /** Whether the last it said about a layer is that it has it. */
+  isHere(digest: Digest): boolean;
   /** Whether it has spoken of any layer. */
   readonly hasBegun: boolean;
   /** Whether nothing is to come any more: every layer was spoken of and is there, or it has gone on to what comes after. */
@@ -49,6 +51,7 @@ export function createLayerNews(tree: ImageTree): LayerNews {
   const status = new Map<Digest, string>();
   let isAfterLayers = tree.layers.length === 0;
 
+  const isHere = (digest: Digest): boolean => here.has(status.get(digest) ?? '');
   const lacks = (digest: Digest, delivered: ReadonlySet<Digest>): boolean => {
     const said = status.get(digest);
     return said !== undefined && !here.has(said) && !delivered.has(digest);
@@ -67,12 +70,12 @@ export function createLayerNews(tree: ImageTree): LayerNews {
       return here.has(line.status) || afterLayers.test(line.status) ? 'local' : 'arriving';
     },
     pending: (delivered) => [...layers.values()].filter((digest) => lacks(digest, delivered)),
+    isHere,
     get hasBegun() {
       return isAfterLayers || status.size > 0;
     },
     isOver: (delivered) =>
-      isAfterLayers ||
-      [...layers.values()].every((digest) => delivered.has(digest) || here.has(status.get(digest) ?? '')),
+      isAfterLayers || [...layers.values()].every((digest) => delivered.has(digest) || isHere(digest)),
     isQueued: (delivered) =>
       [...layers.values()].some((digest) => status.get(digest) === 'Waiting' && lacks(digest, delivered)),
   };

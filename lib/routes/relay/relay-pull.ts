@@ -84,7 +84,7 @@ export async function pullThroughRelay(pull: RelayPull): Promise<RelayOutcome> {
     shareKey: delivery.shareKey,
     onBlob: (digest) => {
       pull.onBlob(digest);
-      watch.delivered();
+      watch.delivered(digest);
     },
   });
   const end = (reason: unknown): void => {

@@ -3,7 +3,9 @@ import type { EngineProgress } from '../../engine/docker/engine-progress.js';
 import type { ImageTree } from '../../failover/image-tree.js';
 import { loopMs, startLoopTimer, type LoopTimer } from '../../policy/loop-timer.js';
 import type { RelayActivity } from '../../relay/relay.js';
+import type { Digest } from '../../vocabulary/digest.js';
 import type { Crowd, CrowdMember } from './daemon-crowd.js';
+import { createLayerCommits } from './layer-commits.js';
 import { createLayerNews } from './layer-news.js';
 
 /** A daemon that pulls one image through a relay. */
@@ -32,7 +34,7 @@ export interface WedgeWatch {
   /** The daemon said something. */
   saw(line: EngineProgress): void;
   /** The relay has given it one more blob. */
-  delivered(): void;
+  delivered(digest: Digest): void;
   stop(): void;
 }
 
@@ -52,10 +54,11 @@ const downloadSlots = 3;
 export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
   const { activity, crowd, store } = pull;
   const news = createLayerNews(pull.tree);
+  const commits = createLayerCommits((digest) => news.isHere(digest));
   const startedAtMs = loopMs();
   let arrivingAtMs = startedAtMs;
   let localAtMs = startedAtMs;
-  /** When another pull of ours, which this one waits for, was last seen to get on. */
+  /** When what this pull waits for behind, work of ours or the daemon's own, was last seen to get on. */
   let excusedAtMs = startedAtMs;
   /** What the limit that runs is for. */
   let asking = true;
@@ -68,6 +71,7 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
     blobs: new Set([pull.tree.config, ...pull.tree.layers].map(({ digest }) => digest)),
     openAnswers: () => activity.open,
     aliveAtMs: () => (activity.open > 0 ? loopMs() : Math.max(arrivingAtMs, activity.lastAtMs)),
+    committingAtMs: (digests) => commits.lastAtMs(digests),
   };
   const leave = crowd.enter(member);
 
@@ -79,8 +83,15 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
 
   function quietSinceMs(): number {
     if (!isAsking()) return Math.max(member.aliveAtMs(), localAtMs);
-    excusedAtMs = Math.max(excusedAtMs, ...busyOthers().map((other) => other.aliveAtMs()));
+    excusedAtMs = Math.max(excusedAtMs, committingAtMs(), ...busyOthers().map((other) => other.aliveAtMs()));
     return Math.max(member.aliveAtMs(), excusedAtMs);
+  }
+
+  /** When the daemon was last busy with writing what keeps it from asking: a layer of this image, or all its slots. */
+  function committingAtMs(): number {
+    if (store === 'containerd' && commits.open >= downloadSlots) return loopMs();
+    const pending = news.pending(activity.delivered);
+    return Math.max(-Infinity, ...crowd.others(member).map((other) => other.committingAtMs(pending)));
   }
 
   /** Pulls of ours that this one waits for behind: they bring a layer of it, or hold the daemon's download slots. */
@@ -153,12 +164,16 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
     saw: (line) => {
       if (hasStopped) return;
       const kind = news.saw(line);
+      commits.look();
       if (kind === 'nothing') return;
       if (kind === 'arriving') arrivingAtMs = loopMs();
       localAtMs = loopMs();
       hasNews();
     },
-    delivered: hasNews,
+    delivered: (digest) => {
+      commits.given(digest);
+      hasNews();
+    },
     stop,
   };
 }

@@ -74,7 +74,7 @@ describe('a watched pull of a daemon', () => {
         activity.lastAtMs = loopMs();
         if (digest === undefined) return;
         delivered.add(digest);
-        watch.delivered();
+        watch.delivered(digest);
       },
     };
   }
@@ -128,6 +128,20 @@ describe('a watched pull of a daemon', () => {
       await time.passMs(100);
     }
     await time.passMs(100);
+    expect(pull.told).to.deep.equal([`wedged after ${stallMs}`]);
+  });
+
+  it('on a containerd store is not wedged while layers that the daemon still writes have all its download slots', async () => {
+    const pull = start('containerd', treeWith(5));
+    for (const { digest } of pull.tree.layers) pull.watch.saw(line('Pulling fs layer', digest));
+    for (const index of [0, 1, 2]) {
+      pull.ask();
+      pull.answered(layerOf(pull.tree, index));
+    }
+    await time.passMs(stallMs * 3);
+    expect(pull.told).to.deep.equal([]);
+    pull.watch.saw(line('Download complete', layerOf(pull.tree, 1)));
+    await time.passMs(stallMs);
     expect(pull.told).to.deep.equal([`wedged after ${stallMs}`]);
   });
 
@@ -276,6 +290,43 @@ describe('a watched pull of a daemon', () => {
       queue(two, 'Pulling fs layer');
       await time.passMs(stallMs);
       expect([one.told, two.told]).to.deep.equal([[`wedged after ${stallMs}`], [`wedged after ${stallMs}`]]);
+    });
+
+    it('is not wedged while the daemon still writes a layer that one of them has brought', async () => {
+      const other = start('containerd');
+      const pull = start('containerd');
+      queue(other, 'Pulling fs layer');
+      queue(pull, 'Pulling fs layer');
+      const shared = layerOf(pull.tree, 0);
+      other.ask();
+      other.answered(shared);
+      pull.ask();
+      pull.answered(layerOf(pull.tree, 1));
+      await time.passMs(stallMs * 3);
+      expect(pull.told).to.deep.equal([]);
+      other.watch.saw(line('Download complete', shared));
+      await time.passMs(stallMs - 1);
+      expect(pull.told).to.deep.equal([]);
+      await time.passMs(1);
+      expect(pull.told).to.deep.equal([`wedged after ${stallMs}`]);
+    });
+
+    it('is wedged when that takes longer than any disk, and at once when it is another layer', async () => {
+      const other = start('containerd');
+      const pull = start('containerd');
+      const unlike = start('containerd', treeWith(2, 'unlike'));
+      queue(other, 'Already exists');
+      other.watch.saw(line('Pulling fs layer', layerOf(other.tree, 0)));
+      other.ask();
+      other.answered(layerOf(other.tree, 0));
+      queue(pull, 'Pulling fs layer');
+      queue(unlike, 'Pulling fs layer');
+      await time.passMs(stallMs);
+      expect(unlike.told).to.deep.equal([`wedged after ${stallMs}`]);
+      await time.passMs(30_000 - 1);
+      expect(pull.told).to.deep.equal([]);
+      await time.passMs(1);
+      expect(pull.told).to.deep.equal([`wedged after ${stallMs}`]);
     });
 
     it('on a containerd store is not wedged while they take all its downloads', async () => {
