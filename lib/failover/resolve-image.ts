@@ -12,7 +12,7 @@ import { fetchManifest } from './fetch-manifest.js';
 import { loadImageTree, type ImageTree, type LocalDocuments } from './image-tree.js';
 import { readVerifiedDocument } from './verified-document.js';
 
-/** What is known of a tag from earlier pulls. */
+/** What is known of a tag, or of an image named by digest, from earlier pulls. */
 export interface RememberedImage {
   readonly digest: Digest;
   /** The config's digest per platform: what a repackaged copy of the same image has in common with it. */
@@ -59,10 +59,14 @@ export interface ResolvedImage {
  */
 export async function resolveImage(context: HeartContext, request: ResolveRequest): Promise<ResolvedImage> {
   const { reference, memory, platform } = request;
-  if (reference.digest !== null) {
-    return { tree: await treeOf(context, request, reference.digest), resolvedBy: null, resolution: 'digest-given' };
-  }
   const remembered = await memory.recall(context.image);
+  if (reference.digest !== null) {
+    const root = await rootOf(context, request, reference.digest);
+    const tree = await loadImageTree(context, root, platform, request.local);
+    // An engine may keep the image without the digest: by its config it is known again.
+    await remember(context, request, { tree, remembered, registry: root.candidate.registry });
+    return { tree, resolvedBy: null, resolution: 'digest-given' };
+  }
   const answer = await resolveTag(context, request, remembered);
   const resolvedBy = answer.kind === 'answered' ? answer.root.candidate.registry : null;
   let tree: ImageTree;
@@ -70,7 +74,7 @@ export async function resolveImage(context: HeartContext, request: ResolveReques
     tree =
       answer.kind === 'answered'
         ? await loadImageTree(context, answer.root, platform, request.local)
-        : await treeOf(context, request, answer.digest);
+        : await loadImageTree(context, await rootOf(context, request, answer.digest), platform, request.local);
   } catch (error) {
     if (!isPullExhaustedError(error)) throw error;
     const digest = answer.kind === 'answered' ? answer.root.digest : answer.digest;
@@ -80,14 +84,30 @@ export async function resolveImage(context: HeartContext, request: ResolveReques
     return other;
   }
   if (answer.resolution === 'first-registry') {
-    const configs = remembered?.digest === tree.root.digest ? remembered.configs : {};
-    await memory.remember(context.image, {
-      digest: tree.root.digest,
-      configs: { ...configs, [formatPlatform(platform)]: tree.config.digest },
-      registry: answer.root.candidate.registry,
-    });
+    await remember(context, request, { tree, remembered, registry: answer.root.candidate.registry });
   }
   return { tree, resolvedBy, resolution: answer.resolution };
+}
+
+interface Learnt {
+  readonly tree: ImageTree;
+  readonly remembered: RememberedImage | null;
+  /** The prefix of the registry that said it. */
+  readonly registry: string;
+}
+
+async function remember(
+  context: HeartContext,
+  { memory, platform }: ResolveRequest,
+  { tree, remembered, registry }: Learnt,
+): Promise<void> {
+  const { digest } = tree.root;
+  const configs = remembered?.digest === digest ? remembered.configs : {};
+  await memory.remember(context.image, {
+    digest,
+    configs: { ...configs, [formatPlatform(platform)]: tree.config.digest },
+    registry,
+  });
 }
 
 type TagAnswer =
@@ -153,17 +173,11 @@ async function configOf(context: HeartContext, request: ResolveRequest, root: Fe
   return tree?.config.digest ?? null;
 }
 
-async function treeOf(context: HeartContext, request: ResolveRequest, digest: Digest): Promise<ImageTree> {
+async function rootOf(context: HeartContext, request: ResolveRequest, digest: Digest): Promise<FetchedManifest> {
   const bytes = await request.local(digest, Infinity);
-  if (bytes !== null) {
-    const [candidate] = context.sources.candidates;
-    if (candidate !== undefined) {
-      const root = { digest, bytes, document: readVerifiedDocument(context.image, bytes, null), candidate };
-      return loadImageTree(context, root, request.platform, request.local);
-    }
-  }
-  const root = await fetchManifest(context, { digest });
-  return loadImageTree(context, root, request.platform, request.local);
+  const [candidate] = context.sources.candidates;
+  if (bytes === null || candidate === undefined) return fetchManifest(context, { digest });
+  return { digest, bytes, document: readVerifiedDocument(context.image, bytes, null), candidate };
 }
 
 /** What cannot be had whole from anyone. */

@@ -108,18 +108,17 @@ async function findInDaemon(
   for (const name of names) {
     const found = await daemon.inspect(name, signal);
     if (found === null || !runsOn(platform, found.platform)) continue;
-    const cached = await describe(found, name, { reference, memory, store });
+    const cached = await describe(found, name, { reference, platform, memory, store });
     if (cached !== null) return cached;
   }
   return null;
 }
 
-async function describe(
-  found: EngineImage,
-  name: string,
-  { reference, memory, store }: Pick<CacheQuery, 'reference' | 'memory'> & { readonly store: EngineStore },
-): Promise<CachedImage | null> {
-  const digest = await digestOfEngineImage(found, { reference, memory, store });
+type Lookup = Pick<CacheQuery, 'reference' | 'platform' | 'memory'> & { readonly store: EngineStore };
+
+async function describe(found: EngineImage, name: string, lookup: Lookup): Promise<CachedImage | null> {
+  const { reference, store } = lookup;
+  const digest = await digestOfEngineImage(found, lookup);
   // The name of a digest may only be given to that very image; a person can have given it to another.
   if (reference.digest !== null && digest !== null && digest !== reference.digest) return null;
   const known = digest ?? parseDigest(found.id);
@@ -137,25 +136,29 @@ async function describe(
   };
 }
 
-/** The digest that an image has in registries: what the name asks for, what the engine kept, or what is remembered. */
-async function digestOfEngineImage(
-  image: EngineImage,
-  { reference, memory, store }: Pick<CacheQuery, 'reference' | 'memory'> & { readonly store: EngineStore },
-): Promise<Digest | null> {
+/**
+ * The digest that an image has in registries: what the name asks for, what the engine kept, or what is remembered. Any
+ * other than the one asked for when the name was given to another image.
+ */
+async function digestOfEngineImage(image: EngineImage, lookup: Lookup): Promise<Digest | null> {
+  const { reference, platform, memory, store } = lookup;
   const kept = image.digests.flatMap((text) => {
     const [name = '', digest = ''] = text.split('@');
     const parsed = isNameOf(name, reference) ? parseDigest(digest) : null;
     return parsed === null ? [] : [parsed];
   });
   const [first = null] = kept;
-  if (reference.digest !== null) {
-    // Only a containerd store keeps a digest of whatever has a name, so there another one tells that it was given away.
-    return store === 'containerd' && first !== null && !kept.includes(reference.digest) ? first : reference.digest;
-  }
-  if (first !== null) return first;
+  const asked = reference.digest;
+  if (asked !== null && kept.includes(asked)) return asked;
+  // Only a containerd store keeps a digest of whatever has a name.
+  if (first !== null && (asked === null || store === 'containerd')) return first;
   const remembered = await memory.recall(reference.canonical);
-  const isSame = remembered !== null && Object.values(remembered.configs).some((config) => config === image.id);
-  return isSame ? remembered.digest : null;
+  if (asked === null) {
+    const isSame = remembered !== null && Object.values(remembered.configs).some((config) => config === image.id);
+    return isSame ? remembered.digest : null;
+  }
+  const config = store === 'containerd' ? undefined : remembered?.configs[formatPlatform(platform)];
+  return config === undefined || config === image.id ? asked : parseDigest(image.id);
 }
 
 function isNameOf(name: string, reference: Reference): boolean {

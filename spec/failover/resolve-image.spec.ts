@@ -325,14 +325,14 @@ describe('resolveImage', () => {
       ['a name', `registry.example/team/app@${image.digest}`],
       ['a name with a tag', `registry.example/team/app:1@${image.digest}`],
     ] as const) {
-      it(`in ${where} needs nobody to resolve`, async () => {
+      it(`in ${where} needs nobody to resolve, and its config is remembered`, async () => {
         const rig = await openHeartRig({ image: diverged, registries: [{}, { image, resolves: false }] });
         const { resolve, written, pull } = ask(rig, { reference, onUnverified: 'fail' });
         const { tree, resolution } = await resolve();
         expect(resolution).to.equal('digest-given');
         expect(tree.root.digest).to.equal(image.digest);
         expect(manifestsAsked(rig, 'A')).to.deep.equal([image.digest]);
-        expect(written).to.deep.equal([]);
+        expect(written).to.deep.equal([{ ...rememberedOf(image), registry: rig.candidates[1]?.registry }]);
         expect(pull.of('tagResolvedByReplica')).to.deep.equal([]);
       });
     }
