@@ -2,9 +2,8 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { BlobSink } from '../engine/blob-sink.js';
 import type { BlobStore } from '../engine/engine.js';
 import { EngineError } from '../errors/engine-error.js';
-import { UnsupportedImageError } from '../errors/unsupported-image-error.js';
 import type { Descriptor } from '../image/descriptor.js';
-import { digestAlgorithm, digestOf } from '../image/digest.js';
+import { embeddedBytes } from '../failover/embedded-blob.js';
 import { deriveAbort, onAbort } from '../policy/deadline.js';
 import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
 import type { Digest } from '../vocabulary/digest.js';
@@ -213,7 +212,7 @@ class BlobAnswer {
     try {
       // What an earlier pull has given of it stays given: it is compared with what comes now.
       await this.#sink.restart();
-      const content = contentOf(live.image.context.image, blob);
+      const content = embeddedBytes(live.image.context.image, blob);
       if (content === null) {
         const { context, shared, shareKey } = live.image;
         await shared.fetch({ ...context, signal: work.signal }, { blob, key: shareKey, store: storeOf(this.#sink) });
@@ -255,15 +254,6 @@ class BlobAnswer {
       // It has gone, or was hung up on.
     }
   }
-}
-
-/** What needs no registry: embedded in the manifest, or nothing at all. Null when it has to be fetched. */
-function contentOf(image: string, blob: Descriptor): Uint8Array | null {
-  if (blob.data !== undefined) return blob.data;
-  if (blob.size > 0) return null;
-  const empty = new Uint8Array(0);
-  if (digestOf(empty, digestAlgorithm(blob.digest)) === blob.digest) return empty;
-  throw new UnsupportedImageError(image, 'malformed', `${image}: ${blob.digest} cannot have 0 bytes`);
 }
 
 /** A daemon takes a blob once and gives nothing back. */

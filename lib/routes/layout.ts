@@ -5,7 +5,7 @@ import type { ImageTree } from '../failover/image-tree.js';
 import { judge } from '../health/verdict.js';
 import type { Descriptor } from '../image/descriptor.js';
 import { deriveAbort, withDeadline } from '../policy/deadline.js';
-import { embeddedBytes } from './embedded-blob.js';
+import { embeddedBytes } from '../failover/embedded-blob.js';
 import type { Delivery, RouteRun } from './route.js';
 
 /**

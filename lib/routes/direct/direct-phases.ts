@@ -42,6 +42,9 @@ export interface DirectPhases {
   note(line: EngineProgress): DirectStep;
 }
 
+/** Engines cannot run images of more than some hundred layers; what a stream names beyond it is none. */
+const maxLayers = 10_000;
+
 const noStep: DirectStep = { isProgress: false, bytes: 0, isWhole: false };
 
 /** Follows one pull. What the words mean differs by store. */
@@ -89,7 +92,7 @@ export function followDirectPull(store: EngineStore): DirectPhases {
   function noteLayer(id: string, line: EngineProgress): DirectStep {
     const layer = layers.get(id);
     const noted = noteLayerLine(layer ?? null, line);
-    if (noted === null) return noStep;
+    if (noted === null || (layer === undefined && layers.size >= maxLayers)) return noStep;
     layers.set(id, noted.layer);
     hasBegun = true;
     bytes += noted.bytes;

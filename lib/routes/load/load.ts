@@ -75,12 +75,30 @@ async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () 
     });
   try {
     const delivered = await evenIfRestarted(engine, delivery, deliver);
-    // An engine that went away may have kept one; only now it can be asked again.
-    for (const name of interimNames) await dockerParts(engine).daemon.untag(textOfTag(name), signal);
+    await dropInterimNames(engine, delivery, interimNames);
     return delivered;
   } catch (error) {
     signal.throwIfAborted();
     throw error instanceof EngineFailure ? hostErrorOf(error, engine.id, image) : error;
+  }
+}
+
+/**
+ * An engine that went away may have kept an interim name; only now it can be asked again. The image is there under its own
+ * name: one that stays beside it is no reason to fail, and is swept when this process has ended.
+ */
+async function dropInterimNames(
+  engine: DockerEngine,
+  { context: { signal, pullId } }: Delivery,
+  names: Iterable<ImageTag>,
+): Promise<void> {
+  for (const name of names) {
+    try {
+      await dockerParts(engine).daemon.untag(textOfTag(name), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      log(pullId, 'an interim name stays until this process has ended', { name: textOfTag(name), why: String(error) });
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import type { EngineProgress } from '../../engine/docker/engine-progress.js';
 import type { ImageTree } from '../../failover/image-tree.js';
 import { digestHex } from '../../image/digest.js';
+import { createBoundedMap } from '../../policy/bounded-map.js';
 import type { Digest } from '../../vocabulary/digest.js';
 
 /**
@@ -44,10 +45,13 @@ const countdown = /^Retrying in /;
 
 const shortHexLength = 12;
 
+/** Of so many a daemon's last words are kept: far more than an image has layers, and its lines may name anything. */
+const maxSubjects = 1_000;
+
 /** Listens to what a daemon says while it pulls `tree`. */
 export function createLayerNews(tree: ImageTree): LayerNews {
   const layers = new Map(tree.layers.map(({ digest }) => [shortId(digest), digest]));
-  const last = new Map<string, string>();
+  const last = createBoundedMap<string, string>(maxSubjects);
   const status = new Map<Digest, string>();
   let isAfterLayers = tree.layers.length === 0;
 
