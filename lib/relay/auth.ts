@@ -1,9 +1,9 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { DaemonCredentials } from '../engine/docker/docker-daemon.js';
+import type { DaemonUser } from '../engine/docker/docker-daemon.js';
 
 /** Who may ask a relay: the daemon that was told its secret, and nobody else on this machine. */
 export interface RelayAuth {
-  readonly credentials: DaemonCredentials;
+  readonly credentials: DaemonUser;
   /** Sent with a 401. */
   readonly challenge: string;
   /** Whether an Authorization header shows the secret; takes as long for a near miss as for any other. */
@@ -17,7 +17,7 @@ const basic = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 
 /** @param address of the relay; a containerd store shows the secret to no other */
 export function createRelayAuth(address: string): RelayAuth {
-  const credentials: DaemonCredentials = {
+  const credentials: DaemonUser = {
     username: 'pull-failover',
     password: randomBytes(secretBytes).toString('base64url'),
     serveraddress: address,

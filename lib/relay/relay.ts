@@ -1,4 +1,4 @@
-import type { DaemonCredentials } from '../engine/docker/docker-daemon.js';
+import type { DaemonUser } from '../engine/docker/docker-daemon.js';
 import type { HeartContext } from '../failover/context.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import type { SharedFetches } from '../failover/shared-fetch.js';
@@ -61,7 +61,7 @@ export interface Relay extends AsyncDisposable {
   /** `host:port` as the daemon sees it. */
   readonly address: string;
   /** What the daemon has to show. */
-  readonly credentials: DaemonCredentials;
+  readonly credentials: DaemonUser;
   serve(image: ServedImage): Serving;
   /** Resolves true when a request that carries this word arrives, in the name of the client or in the path; false after `withinMs`. */
   heardOf(word: string, withinMs: number, signal: AbortSignal): Promise<boolean>;

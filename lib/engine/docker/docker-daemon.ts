@@ -2,13 +2,19 @@ import type { EngineImage, ListedImage } from './engine-image.js';
 import type { EngineProgress } from './progress-stream.js';
 import type { EngineTraits } from './engine-traits.js';
 
-/** What a daemon sends to the registry it is told to pull from. */
-export interface DaemonCredentials {
+/** A user of a registry, as Docker's API spells it. */
+export interface DaemonUser {
   readonly username: string;
   readonly password: string;
   /** The registry's `host:port`: a containerd store gives them to no other. */
   readonly serveraddress: string;
 }
+
+/** What a daemon is to show a registry, or its token service; Podman passes no `registrytoken` on. */
+export type DaemonCredentials =
+  | DaemonUser
+  | { readonly identitytoken: string; readonly serveraddress: string }
+  | { readonly registrytoken: string; readonly serveraddress: string };
 
 /** One pull that the daemon does by itself. */
 export interface DaemonPull {

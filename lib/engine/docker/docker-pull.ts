@@ -75,11 +75,8 @@ function headersOf({ credentials, userAgent }: DaemonPull): Headers {
 }
 
 /** In the alphabet of URLs and padded: anything else is anonymous to Docker, without a word. */
-function registryAuth({ username, password, serveraddress }: DaemonCredentials): string {
-  return Buffer.from(JSON.stringify({ username, password, serveraddress }), 'utf8')
-    .toString('base64')
-    .replaceAll('+', '-')
-    .replaceAll('/', '_');
+function registryAuth(credentials: DaemonCredentials): string {
+  return Buffer.from(JSON.stringify(credentials), 'utf8').toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 }
 
 /** Whether this line says that the image is there, in the words of Docker. */

@@ -16,6 +16,7 @@ import type { Reason } from '../../vocabulary/reason.js';
 import { attemptDirectPull, type DirectOutcome } from './direct-attempt.js';
 import type { DirectBlame, DirectFinding, ToldFailure } from './direct-blame.js';
 import type { DirectBooks } from './direct-books.js';
+import { daemonCredentials } from './direct-credentials.js';
 import { forgetNames, listNames, nameAsOwn, type PulledName } from './direct-names.js';
 import type { DirectPhases, DirectStep } from './direct-phases.js';
 import type { DirectDelivered, DirectRequest } from './direct-request.js';
@@ -191,11 +192,11 @@ export class DirectPlace {
 
   /** Made for this very host: Docker's classic store would show them to any other. */
   async #credentials(startedAtMs: number): Promise<DaemonCredentials | null | 'unavailable'> {
-    const { place, pulled } = this.#asked;
+    const { place, pulled, traits } = this.#asked;
     try {
       const credentials = await place.credentials.get({ signal: this.#request.context.signal });
-      if (credentials === null) return null;
-      if ('username' in credentials) return { ...credentials, serveraddress: place.registry.host };
+      const passed = credentials === null ? null : daemonCredentials(credentials, place.registry.host, traits.store);
+      if (credentials === null || passed !== null) return passed;
     } catch (error) {
       if (!(error instanceof CredentialsUnavailableError)) throw error;
     }

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { getEventListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import Dockerode from 'dockerode';
-import type { DaemonCredentials, DaemonPull } from '../../../lib/engine/docker/docker-daemon.js';
+import type { DaemonCredentials, DaemonPull, DaemonUser } from '../../../lib/engine/docker/docker-daemon.js';
 import { dockerEngine, dockerParts } from '../../../lib/engine/docker/docker-engine.js';
 import type { EngineFailure } from '../../../lib/engine/docker/engine-failure.js';
 import { openDockerDaemon, type OpenDockerDaemon } from '../../../lib/engine/docker/open-docker-daemon.js';
@@ -55,7 +55,7 @@ const engines: readonly {
 
 const never = new AbortController().signal;
 const image = seededImage({ seed: 'real daemons', layers: 3, bytes: 300_000 });
-const nobody: DaemonCredentials = { username: 'nobody', password: 'nothing', serveraddress: '' };
+const nobody: DaemonUser = { username: 'nobody', password: 'nothing', serveraddress: '' };
 
 async function drain(lines: AsyncIterable<EngineProgress>): Promise<readonly EngineProgress[]> {
   const all: EngineProgress[] = [];
@@ -167,6 +167,17 @@ for (const { name, require, start, product, version } of engines) {
       expect(await failureOf(pullAs(null))).to.include({ fault: 'denied' });
       expect(await failureOf(pullAs({ ...nobody, serveraddress: own.host }))).to.include({ fault: 'denied' });
       await pullAs({ username, password, serveraddress: own.host });
+      expect(await daemon.inspect(`${own.host}/aptible/redis:3.0`)).not.to.equal(null);
+    });
+
+    it('has the token service take the identity token that it was given', async () => {
+      const auth = { kind: 'bearer', users: { ann: 'unused' }, identityTokens: { 't0ken-of-ann': 'ann' } } as const;
+      // Daemons ask for blobs with whatever encoding.
+      await using own = await startRegistryDouble({ images: { 'aptible/redis:3.0': image }, auth, strict: false });
+      const pullAs = (identitytoken: string): Promise<unknown> =>
+        drain(daemon.pull(pullOf('3.0', own.host, { identitytoken, serveraddress: own.host }), never));
+      expect(await failureOf(pullAs('of nobody'))).to.include({ fault: 'denied' });
+      await pullAs('t0ken-of-ann');
       expect(await daemon.inspect(`${own.host}/aptible/redis:3.0`)).not.to.equal(null);
     });
 
