@@ -18,7 +18,7 @@ export interface LayerNews {
   saw(line: EngineProgress): NewsOf;
   /** Layers that it has said it lacks and that were not delivered; `delivered` are those it was given. */
   pending(delivered: ReadonlySet<Digest>): readonly Digest[];
-  /** Whether the last it said about a layer is that it has it. */
+  /** Whether the last it said about a layer is that it has it; it has the config when it speaks of layers. */
   isHere(digest: Digest): boolean;
   /** Whether it has spoken of any layer. */
   readonly hasBegun: boolean;
@@ -55,7 +55,9 @@ export function createLayerNews(tree: ImageTree): LayerNews {
   const status = new Map<Digest, string>();
   let isAfterLayers = tree.layers.length === 0;
 
-  const isHere = (digest: Digest): boolean => here.has(status.get(digest) ?? '');
+  const hasBegun = (): boolean => isAfterLayers || status.size > 0;
+  const isHere = (digest: Digest): boolean =>
+    digest === tree.config.digest ? hasBegun() : here.has(status.get(digest) ?? '');
   const lacks = (digest: Digest, delivered: ReadonlySet<Digest>): boolean => {
     const said = status.get(digest);
     return said !== undefined && !here.has(said) && !delivered.has(digest);
@@ -76,7 +78,7 @@ export function createLayerNews(tree: ImageTree): LayerNews {
     pending: (delivered) => [...layers.values()].filter((digest) => lacks(digest, delivered)),
     isHere,
     get hasBegun() {
-      return isAfterLayers || status.size > 0;
+      return hasBegun();
     },
     isOver: (delivered) =>
       isAfterLayers || [...layers.values()].every((digest) => delivered.has(digest) || isHere(digest)),

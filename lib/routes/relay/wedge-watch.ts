@@ -55,6 +55,7 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
   const { activity, crowd, store } = pull;
   const news = createLayerNews(pull.tree);
   const commits = createLayerCommits((digest) => news.isHere(digest));
+  const { config } = pull.tree;
   const startedAtMs = loopMs();
   let arrivingAtMs = startedAtMs;
   let localAtMs = startedAtMs;
@@ -87,9 +88,11 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
     return Math.max(member.aliveAtMs(), excusedAtMs);
   }
 
-  /** When the daemon was last busy with writing what keeps it from asking: a layer of this image, or all its slots. */
+  /** When the daemon was last busy with writing what keeps it from asking: the config, a layer, or what has all its slots. */
   function committingAtMs(): number {
     if (store === 'containerd' && commits.open >= downloadSlots) return loopMs();
+    // It reads there which layers it has to speak of.
+    if (!news.hasBegun) return commits.lastAtMs([config.digest]);
     const pending = news.pending(activity.delivered);
     return Math.max(-Infinity, ...crowd.others(member).map((other) => other.committingAtMs(pending)));
   }

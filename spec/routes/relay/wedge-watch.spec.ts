@@ -145,6 +145,17 @@ describe('a watched pull of a daemon', () => {
     expect(pull.told).to.deep.equal([`wedged after ${stallMs}`]);
   });
 
+  it('is not wedged while it still writes the config, before it has spoken of any layer', async () => {
+    const pull = start('containerd');
+    pull.ask();
+    pull.answered(pull.tree.config.digest);
+    await time.passMs(stallMs * 3);
+    expect(pull.told).to.deep.equal([]);
+    for (const { digest } of pull.tree.layers) pull.watch.saw(line('Pulling fs layer', digest));
+    await time.passMs(stallMs);
+    expect(pull.told).to.deep.equal([`wedged after ${stallMs}`]);
+  });
+
   it('is wedged although it extracts other layers', async () => {
     const pull = start();
     pull.watch.saw(line('Pulling fs layer', layerOf(pull.tree, 0)));
