@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { canIsolate, startPrivateDaemon } from './private-daemon.js';
 import { realEngine, type RealEngine } from './real-engine.js';
-import { isInstalled, leaveOut, requireReal } from './real-parts.js';
+import { leaveOut } from './left-out.js';
+import { isInstalled, requireReal } from './real-parts.js';
 
 export type { RealEngine } from './real-engine.js';
 

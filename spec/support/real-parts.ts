@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { Context } from 'mocha';
+import { leaveOut } from './left-out.js';
 
 /**
  * Lets a suite that runs on a real part (a registry, skopeo, a mount) be skipped where the part is missing.
@@ -14,19 +15,6 @@ export function requireReal(name: string, how: string, isThere: () => boolean = 
     if (process.env['REQUIRE_REAL'] === '1') throw new Error(`${name} is missing and REQUIRE_REAL=1: ${how}`);
     this.skip();
   });
-}
-
-const leftOut: Map<string, string> = new Map();
-
-/** Remembers what could not run, and says so once everything else has: a skipped suite scrolls out of sight. */
-export function leaveOut(name: string, how: string): void {
-  if (leftOut.size === 0) {
-    process.once('exit', () => {
-      const lines = [...leftOut].map(([part, get]) => `  ${part} (${get})`);
-      process.stderr.write(`Suites were left out for want of:\n${lines.join('\n')}\n`);
-    });
-  }
-  leftOut.set(name, how);
 }
 
 /** Whether a command of this name can be run. */
