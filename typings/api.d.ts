@@ -1435,7 +1435,7 @@ export declare interface PullReport {
     readonly engine: string;
     /** The one that brought it at last; for a cached image the one it would have taken. */
     readonly route: Route;
-    /** Why this route, in words. */
+    /** Why this route, in words; where another one was planned, why it was left. */
     readonly routeReason: string;
     /** Of a cached image: milliseconds since the engine got it, or since a registry confirmed it; null where neither is known, and for a pulled one. */
     readonly cachedAgeMs: number | null;

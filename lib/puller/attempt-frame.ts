@@ -23,6 +23,8 @@ export interface AttemptRequest extends HeartRequest {
   readonly stopwatch: Stopwatch;
   /** Given the view as soon as there is one, for whoever has to tell of it after a failure. */
   readonly onSources: (sources: Sources) => void;
+  /** The image takes another way into the engine than was planned. */
+  readonly onRouteChanged: (change: RouteChange) => void;
 }
 
 /** What a walk through a plan brought. */
@@ -96,6 +98,7 @@ export function openAttempt(parts: PullerParts, request: AttemptRequest): Attemp
       progress.isHere(digest);
     },
     onRouteChanged: (change) => {
+      request.onRouteChanged(change);
       callers.tell({ type: 'pull:route-changed', ...change });
     },
     [Symbol.dispose]: () => abort[Symbol.dispose](),

@@ -6,7 +6,7 @@ import type { RouteRun } from '../routes/route.js';
 import { registryPhases } from '../vocabulary/phase.js';
 import { attemptDirect, reasonToPullDirectly } from './attempt-direct.js';
 import { openAttempt, resultOf, type AttemptFrame, type AttemptRequest, type AttemptResult } from './attempt-frame.js';
-import { lastResortOf, type CarryingRoute } from './engine-route.js';
+import { lastResortOf, warnOfLastResort, type CarryingRoute } from './engine-route.js';
 import { deliveryOf } from './delivery.js';
 import type { PullerParts } from './parts.js';
 
@@ -35,6 +35,7 @@ async function carry(frame: AttemptFrame, route: CarryingRoute): Promise<Attempt
     const reason = engine === null ? null : reasonToPullDirectly(context, error);
     if (engine === null || reason === null) throw error;
     // This process reaches no registry; the engine may.
+    warnOfLastResort(engine, reason);
     frame.onRouteChanged({ from: route.route, to: 'direct', reason });
     return attemptDirect(frame, engine);
   }

@@ -3,7 +3,8 @@ import { chooseRoute } from '../routes/choose.js';
 import { startLayoutRoute } from '../routes/layout.js';
 import { startLoadRoute } from '../routes/load/load.js';
 import { startRelayRoute } from '../routes/relay/relay.js';
-import type { Delivery, RouteRun } from '../routes/route.js';
+import type { Delivery, RouteChange, RouteRun } from '../routes/route.js';
+import type { Reason, ReasonCode } from '../vocabulary/reason.js';
 import type { Route } from '../vocabulary/route.js';
 import type { PullEngine } from './pull-engine.js';
 import type { Relays } from './relays.js';
@@ -31,7 +32,7 @@ export interface DirectRoute extends Chosen {
 
 const layoutChoice = { route: 'layout', reason: 'the engine is an OCI image layout' } as const;
 
-/** Daemons whose host was told already how to get a better route. */
+/** Daemons, and the lesser routes into them, of which this process was told already how to get a better one. */
 const warned = new Set<string>();
 
 /** Decides the route, by asking the daemon where it is one. @throws EngineError, HostFaultError, or the signal's own reason */
@@ -43,7 +44,7 @@ export async function planRoute(engine: PullEngine, relays: Relays, signal: Abor
     };
   }
   const { route, why, advice } = await chooseRoute(engine, () => relays.of(engine), signal);
-  if (advice !== null) warnOnce(engine, `${why}: ${advice}`);
+  if (advice !== null) warnOnce(engine, route, `${why}: ${advice}`);
   const reason = advice === null ? why : `${why}; ${advice}`;
   switch (route) {
     case 'relay':
@@ -60,9 +61,32 @@ export function lastResortOf(engine: PullEngine): DockerEngine | null {
   return engine.kind === 'docker' && dockerParts(engine).route === 'auto' ? engine : null;
 }
 
-function warnOnce(engine: DockerEngine, message: string): void {
-  if (warned.has(engine.address) || dockerParts(engine).route !== 'auto') return;
-  warned.add(engine.address);
+/** Tells, once, why an engine has to pull by itself, and how this process could do better. */
+export function warnOfLastResort(engine: DockerEngine, { message, code }: Reason): void {
+  const why = `this process reaches no registry (${message}), so the engine pulls by itself`;
+  warnOnce(engine, 'direct', `${why}: ${lastResortAdvice(code)}`);
+}
+
+function lastResortAdvice(code: ReasonCode): string {
+  switch (code) {
+    case 'tls-failed':
+      return 'give the registry its authority as ca, or put that into /etc/docker/certs.d';
+    case 'proxy-failed':
+      return 'see to the proxy that HTTPS_PROXY or HTTP_PROXY of this process names, or unset them';
+    default:
+      return 'let this process reach the registries; where the engine goes through a proxy, set HTTPS_PROXY for this process too';
+  }
+}
+
+/** Why a pull went on in another way than was planned, in words. */
+export function reasonOfChange({ to, reason }: RouteChange): string {
+  return `${reason.message}; so ${to === 'direct' ? 'the engine pulled by itself' : 'the rest was sent as an archive'}`;
+}
+
+function warnOnce(engine: DockerEngine, route: Route, message: string): void {
+  const subject = `${engine.address} ${route}`;
+  if (warned.has(subject) || dockerParts(engine).route !== 'auto') return;
+  warned.add(subject);
   process.emitWarning(`${engine.id}: ${message}`, { type: 'PullFailoverWarning', code: 'PULL_FAILOVER_ROUTE' });
 }
 

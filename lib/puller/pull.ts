@@ -7,7 +7,7 @@ import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report
 import { attemptPull } from './attempt.js';
 import type { AttemptResult } from './attempt-frame.js';
 import { findCachedImage, type CachedImage } from './cached-image.js';
-import { planRoute, untakenRoute, type PlannedRoute } from './engine-route.js';
+import { planRoute, reasonOfChange, untakenRoute, type PlannedRoute } from './engine-route.js';
 import type { Callers } from './callers.js';
 import { openHeart, type HeartRequest } from './heart-context.js';
 import { observeHeart } from './heart-observer.js';
@@ -108,6 +108,9 @@ export class Pull {
       stopwatch: this.#stopwatch,
       onSources: (sources) => {
         this.#views.push(sources);
+      },
+      onRouteChanged: (change) => {
+        this.#route = { route: change.to, reason: reasonOfChange(change) };
       },
     });
     return [this.#account(), result];

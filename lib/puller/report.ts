@@ -18,7 +18,7 @@ export interface PullAccount {
   readonly served: readonly Served[];
   readonly bytes: PullBytes;
   readonly timings: PullTimings;
-  /** As planned. */
+  /** As planned, or as it was changed to. */
   readonly route: Pick<PlannedRoute, 'route' | 'reason'>;
 }
 
