@@ -6,6 +6,9 @@ import { SinkError } from './failure.js';
 /** Bytes a waiter may lag behind the others. It bounds the memory of a shared fetch: waiters × (this + one chunk). */
 export const maxLagBytes: number = 4 * 1024 * 1024;
 
+/** What is queued before the bytes of a blob that begins again. */
+const anew = Symbol('anew');
+
 /** One store's end of a shared fetch: a queue before its sink. */
 export class Outlet {
   readonly store: BlobStore;
@@ -18,7 +21,7 @@ export class Outlet {
   #part: (from: Checkpoint) => void = () => {};
   #reject: (error: SinkError) => void = () => {};
   #failure: SinkError | null = null;
-  #queue: Uint8Array[] = [];
+  #queue: (Uint8Array | typeof anew)[] = [];
   #lagBytes = 0;
   #pump: Promise<void> | null = null;
   #isClosed = false;
@@ -48,15 +51,17 @@ export class Outlet {
     this.#pump ??= this.#drain();
   }
 
+  /** Throws away what was pushed; what is pushed from now on begins the blob again. Waits for nobody's sink. */
+  restart(): void {
+    if (this.#isClosed) return;
+    this.#forget();
+    this.#queue.push(anew);
+    this.#pump ??= this.#drain();
+  }
+
   /** Resolves when everything pushed is in the sink, or the sink has failed. */
   async drained(): Promise<void> {
     while (this.#pump !== null) await this.#pump;
-  }
-
-  async restart(): Promise<void> {
-    this.#forget();
-    await this.drained();
-    await this.#guard(() => this.sink.restart());
   }
 
   /** Commits what was pushed; true when the store has the blob now. */
@@ -114,15 +119,15 @@ export class Outlet {
   }
 
   #forget(): void {
-    for (const chunk of this.#queue) this.#lagBytes -= chunk.length;
+    for (const next of this.#queue) this.#lagBytes -= lengthOf(next);
     this.#queue = [];
   }
 
   async #drain(): Promise<void> {
-    for (let chunk = this.#queue.shift(); chunk !== undefined; chunk = this.#queue.shift()) {
-      const next = chunk;
-      await this.#guard(() => this.sink.write(next));
-      this.#lagBytes -= next.length;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      const step = next;
+      await this.#guard(() => (step === anew ? this.sink.restart() : this.sink.write(step)));
+      this.#lagBytes -= lengthOf(step);
     }
     this.#pump = null;
   }
@@ -138,4 +143,8 @@ export class Outlet {
       return false;
     }
   }
+}
+
+function lengthOf(step: Uint8Array | typeof anew): number {
+  return step === anew ? 0 : step.length;
 }

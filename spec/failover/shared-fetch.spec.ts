@@ -259,6 +259,29 @@ describe('a blob that several pulls want', () => {
       expect(rig.double('A').bytesSent).to.equal(smallLayer.sizeBytes);
     });
 
+    it('and takes nothing for now does not hold one that keeps up as wrong bytes let the blob begin again', async () => {
+      const small = seededImage({ bytes: 1_500_000, seed: 'shared small and wrong' });
+      const [smallLayer = small.config] = small.layers;
+      const wanted = { digest: smallLayer.digest, size: smallLayer.sizeBytes, mediaType: smallLayer.mediaType };
+      const rig = await openHeartRig({ image: small, registries: [[layers.wrongBytes({ atByte: 700_000 })], []] });
+      const shared = new SharedFetches();
+      let hear: () => void = () => {};
+      const heard = new Promise<void>((resolve) => {
+        hear = resolve;
+      });
+      const deaf = memoryStore({ onWrite: () => heard });
+      const fast = memoryStore();
+      const late = shared.fetch(rig.openPull().context, { blob: wanted, key: 'key', store: deaf });
+      await shared.fetch(rig.openPull().context, { blob: wanted, key: 'key', store: fast });
+      expect(deaf.blobs.size).to.equal(0);
+      hear();
+      await late;
+      const bytes = Buffer.concat([...smallLayer.read()]);
+      for (const store of [deaf, fast]) expect(store.blobs.get(wanted.digest)?.equals(bytes)).to.equal(true);
+      expect(rig.doubles.map(({ bytesSent }) => bytesSent)).to.deep.equal([wanted.size, wanted.size]);
+      await nothingLeft(rig, deaf, fast);
+    });
+
     it('is not waited for by one that comes late', async () => {
       const rig = await open();
       const fetch = fetches(new SharedFetches());
