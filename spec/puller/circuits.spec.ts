@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { PullEvent } from '../../lib/events/pull-event.js';
 import type { CircuitHealth } from '../../lib/health/circuit.js';
+import type { PullOptions } from '../../lib/puller/options.js';
 import { layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
@@ -123,6 +124,47 @@ describe('the circuits of a puller', () => {
       'circuit:half-opened',
       'circuit:closed',
     ]);
+  });
+
+  it('take an image that the engine had for no good pull of anybody, however it was found', async () => {
+    // By another puller, whose memory is not this one's.
+    await pull(rig.puller({ registries }), 5);
+    await first.setFaults([layers.status(503)]);
+    const coolDownMs = 150;
+    const puller = rig.puller({ registries, health: { coolDownMs, maxCoolDownMs: coolDownMs } });
+    await pull(puller, 0);
+    await pull(puller, 1);
+    await until(() => stateOf(puller, 'layers') === 'half-open', 'the cool-down is over');
+    const states = (): readonly unknown[] =>
+      puller.health().map(({ registry, phase, state, reason }) => [registry, phase, state, reason]);
+    const before = states();
+    // Good pulls have to span a cool-down to close it.
+    const span = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, coolDownMs + 10));
+    // Nobody has any of them now, which is no illness.
+    for (const registry of [first, second]) await registry.setFaults([metadata.missing()]);
+
+    const ways: readonly (readonly [n: number, source: string, options: PullOptions])[] = [
+      [0, 'registry', {}],
+      [5, 'cache', { whenExhausted: 'use-cached' }],
+      [5, 'cache', { pullPolicy: 'if-not-present' }],
+    ];
+    for (const [n, source, options] of ways) {
+      for (let times = 0; times < 3; times += 1) {
+        const report = await puller.pullWithFailover(`${first.host}/team/app:${n}`, options);
+        expect(report).to.deep.include({ source, served: [] });
+        await span();
+      }
+    }
+    expect(states()).to.deep.equal(before);
+
+    // They have not even been counted: it still takes all three good ones.
+    for (const registry of [first, second]) await registry.setFaults([]);
+    await pull(puller, 2);
+    await span();
+    await pull(puller, 3);
+    expect(stateOf(puller, 'layers'), 'after two good ones').to.equal('half-open');
+    await pull(puller, 4);
+    expect(stateOf(puller, 'layers'), 'after three').to.equal('closed');
   });
 
   it('open again at the first ill pull while half-open', async () => {
