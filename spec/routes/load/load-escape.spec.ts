@@ -17,12 +17,12 @@ import {
   type TestImage,
 } from '../../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
-import { blobOf, imageOf, manifestOf } from '../../failover/support/test-documents.js';
 import { failureOf } from '../../support/failure-of.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 import { until } from '../../support/until.js';
+import { zstdImage } from '../support/zstd-image.js';
 import {
   createContainerFrom,
   engineKinds,
@@ -136,22 +136,7 @@ describe('a load of layers that Docker cannot unpack', function () {
   this.timeout(60_000);
   afterEach(closeHeartRigs);
 
-  /** Bytes framed as zstd without compressing them: RFC 8878, one raw block in a frame of a single segment. */
-  function zstdFramed(bytes: Uint8Array): Buffer {
-    const header = Buffer.alloc(12);
-    header.writeUInt32LE(0xfd2fb528, 0);
-    header.writeUInt8(0xa0, 4);
-    header.writeUInt32LE(bytes.length, 5);
-    header.writeUIntLE((bytes.length << 3) | 1, 9, 3);
-    return Buffer.concat([header, bytes]);
-  }
-
-  const plain = seededImage({ bytes: 20_000, seed: 'zstd' });
-  const layer = blobOf(
-    zstdFramed(Buffer.concat([...plain.layers[0]!.read()])),
-    'application/vnd.oci.image.layer.v1.tar+zstd',
-  );
-  const image = imageOf({ top: manifestOf(plain.config, [layer]), config: plain.config, layers: [layer] });
+  const image = zstdImage('zstd');
 
   describe('in an old version', () => {
     engineKinds.installed.require();

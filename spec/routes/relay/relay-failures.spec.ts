@@ -6,6 +6,7 @@ import { closeHeartRigs, type HeartPull, type HeartRig, openHeartRig } from '../
 import { failureOf } from '../../support/failure-of.js';
 import { until } from '../../support/until.js';
 import { createContainerFrom, engineKinds } from '../load/support/load-rig.js';
+import { zstdImage } from '../support/zstd-image.js';
 import { expectNoTrace, openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
 
 const smallDiskBytes = 30_000_000;
@@ -87,6 +88,24 @@ for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKin
       expect(pull.changes).to.deep.equal([]);
       expectNobodyBlamed(caller);
     });
+
+    if (kind === engineKinds.installed) {
+      it('is told to be at fault at once when it does not know how layers are compressed', async () => {
+        const heart = await openHeartRig({ image: zstdImage('relay zstd'), registries: [[], []] });
+        const caller = heart.openPull();
+        const pull = await rig.start(caller);
+        const startedMs = performance.now();
+        const failure = await failureOf(pull.whole());
+        // Nobody has waited for anything: not for the daemon, and not for another try.
+        expect(performance.now() - startedMs).to.be.lessThan(2_000);
+        expect(isEngineError(failure), String(failure)).to.equal(true);
+        expect(String(failure)).to.match(/zstd/);
+        expect(pull.changes).to.deep.equal([]);
+        expectNobodyBlamed(caller);
+        expect(heart.double('B').requests).to.deep.equal([]);
+        await expectNoTrace(rig);
+      });
+    }
 
     it('is told to be at fault when it has everything and gets nowhere', async () => {
       // It takes a while to unpack, so that there is time to suspend it.
