@@ -7,6 +7,8 @@ import { EngineError } from '../../errors/engine-error.js';
 import type { Descriptor } from '../../image/descriptor.js';
 import { syncDirectory, writeDurably } from '../../files/durable-file.js';
 import { fileErrorCode, unlessMissing } from '../../files/file-error.js';
+import { backoffMs } from '../../policy/backoff.js';
+import { sleep } from '../../policy/deadline.js';
 import { emptyIndex, IndexDocumentError, parseIndex, type IndexDocument, type NamedImage } from './index-document.js';
 import { shareRuns } from './shared-run.js';
 import { takeIndexLock, type HeldLock } from './index-lock.js';
@@ -40,6 +42,9 @@ interface Change {
 
 /** Losing the lock takes a pause of seconds at the wrong moment; that many in a row is a broken file system. */
 const maxTries = 5;
+
+/** A write takes some milliseconds, on a slow disk some tens. */
+const lostPauseMs = { baseMs: 20, maxMs: 500 };
 
 const temporaryPrefix = 'index-';
 
@@ -120,6 +125,8 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
 
   async function write(changes: readonly Change[]): Promise<void> {
     for (let tries = 0; tries < maxTries; tries += 1) {
+      // Whoever has the lock now may be at work: two that took it from each other at once would never get to write.
+      if (tries > 0) await sleep(backoffMs(tries, lostPauseMs));
       const lock = await takeLock(workDirectory).catch((error: unknown) => {
         if (fileErrorCode(error) !== 'ELOCKED') throw error;
         throw new EngineError(engine, `other processes kept ${path} locked for a minute`, error);
@@ -137,7 +144,7 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
 
   /** Whether it was replaced; not when the lock was lost meanwhile. */
   async function replace(text: string, isOurs: () => boolean): Promise<boolean> {
-    await removeLeftovers();
+    await removeLeftovers(isOurs);
     const temporary = join(workDirectory, `${temporaryPrefix}${randomBytes(8).toString('hex')}`);
     try {
       await writeDurably(temporary, text);
@@ -149,8 +156,9 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
       renameSync(temporary, path);
     } catch (error) {
       await unlink(temporary).catch(() => {});
-      // The next holder took it for a leftover.
-      if (fileErrorCode(error) === 'ENOENT' && !isOurs()) return false;
+      // Another holder took it for a leftover: the one that has the lock now, or one that has lost it and does not know
+      // yet. Where a directory is gone instead, the next try to take the lock says so.
+      if (fileErrorCode(error) === 'ENOENT') return false;
       throw error;
     }
     await syncDirectory(directory);
@@ -158,9 +166,11 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
   }
 
   /** What a killed process left; nobody else writes here while the lock is held. */
-  async function removeLeftovers(): Promise<void> {
+  async function removeLeftovers(isOurs: () => boolean): Promise<void> {
     for (const name of await readdir(workDirectory)) {
       if (name.startsWith(temporaryPrefix) || name.startsWith('index.holder.')) {
+        // After a pause they may be the next holder's.
+        if (!isOurs()) return;
         await unlessMissing(unlink(join(workDirectory, name)));
       }
     }

@@ -1,10 +1,13 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdirSync, unlinkSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { takeIndexLock, type HeldLock } from '../../../lib/engine/layout/index-lock.js';
 import { createLayoutIndex, type LayoutIndex } from '../../../lib/engine/layout/layout-index.js';
 import { isEngineError } from '../../../lib/errors/engine-error.js';
 import type { Descriptor } from '../../../lib/image/descriptor.js';
+import { fileErrorCode } from '../../../lib/files/file-error.js';
+import { failureOf } from '../../support/failure-of.js';
 import { seededBlob } from './support/content.js';
 import { useTemporaryDirectory } from '../../support/temporary-directory.js';
 
@@ -72,6 +75,61 @@ describe('The index file', function () {
       redis,
     ]);
     expect(await readdir(work)).to.deep.equal(['index.holder']);
+  });
+
+  it('is written by one whose token was swept away before it was in place: that one takes the lock again', async () => {
+    let locks = 0;
+    const index = open((directory) => {
+      locks += 1;
+      if (locks > 1) return takeIndexLock(directory);
+      return takeIndexLock(directory, async (path, text) => {
+        await writeFile(path, text);
+        // Suspended here, until another process takes the lock for stale.
+        await rmdir(join(directory, 'index.lock'));
+        await open().point('quay.io/team/other:1', manifest(11));
+        expect(await readdir(directory)).to.deep.equal(['index.holder']);
+      });
+    });
+    await index.point(redis, manifest(1));
+    expect(locks).to.equal(2);
+    expect((await index.list()).map(({ name }) => name)).to.deep.equal(['quay.io/team/other:1', redis]);
+    expect(await readdir(work)).to.deep.equal(['index.holder']);
+  });
+
+  it('is written by a holder whose new file was swept away by one that had lost the lock', async () => {
+    let swept = 0;
+    const index = open(async (directory) => {
+      const lock = await takeIndexLock(directory);
+      return {
+        ...lock,
+        isOurs: () => {
+          for (const name of swept === 0 ? readdirSync(directory) : []) {
+            if (!name.startsWith('index-')) continue;
+            unlinkSync(join(directory, name));
+            swept += 1;
+          }
+          return lock.isOurs();
+        },
+      };
+    });
+    await index.point(redis, manifest(1));
+    expect(swept).to.equal(1);
+    expect((await index.list()).map(({ name }) => name)).to.deep.equal([redis]);
+    expect(await readdir(work)).to.deep.equal(['index.holder']);
+  });
+
+  it('is not swept for by one that has lost the lock meanwhile', async () => {
+    const theirs = ['index-0123456789abcdef', 'index.holder.0123'];
+    for (const name of theirs) await writeFile(join(work, name), '{');
+    const index = open(async () => ({ isOurs: () => false, release: async () => {} }));
+    await failureOf(index.point(redis, manifest(1)));
+    expect(await readdir(work)).to.have.members(theirs);
+  });
+
+  it('says that its directory is gone', async () => {
+    const index = open();
+    await rm(work, { recursive: true });
+    expect(fileErrorCode(await failureOf(index.point(redis, manifest(1))))).to.equal('ENOENT');
   });
 
   it('gives up when the lock is lost time and again', async () => {
