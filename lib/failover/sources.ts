@@ -42,6 +42,8 @@ interface SourceState {
   /** Grows with each failure over all candidates, so that the one that failed longest ago comes first; 0 = never. */
   readonly failedAt: Map<RegistryPhase, number>;
   readonly ill: Set<RegistryPhase>;
+  /** Something failed that may have been its fault. */
+  readonly doubtful: Set<RegistryPhase>;
   /** Overtaken while late: gets no new work until it delivers again. */
   readonly suspect: Set<RegistryPhase>;
   readonly missing: Set<string>;
@@ -77,6 +79,7 @@ export class Sources {
       this.#states.set(candidate, {
         failedAt: new Map(),
         ill: new Set(),
+        doubtful: new Set(),
         suspect: new Set(),
         missing: new Set(),
         limitedUntilMs: new Map(plan.limitedUntilMs?.(candidate) ?? []),
@@ -155,10 +158,7 @@ export class Sources {
     switch (judgement.verdict) {
       case 'ill':
         this.#sendLast(candidate, phase);
-        if (!state.ill.has(phase)) {
-          state.ill.add(phase);
-          if (tellHealth) this.#observer.ill(candidate.registry, phase, judgement.reason);
-        }
+        this.#blame(candidate, phase, judgement.reason, tellHealth);
         break;
       case 'limited': {
         const untilMs = monotonicMs() + (judgement.retryAfterMs ?? 0);
@@ -176,6 +176,23 @@ export class Sources {
       case 'stop':
         break;
     }
+  }
+
+  #blame(candidate: Candidate, phase: RegistryPhase, reason: Reason, tellHealth: boolean): void {
+    const { ill } = this.#state(candidate);
+    if (ill.has(phase)) return;
+    ill.add(phase);
+    if (tellHealth) this.#observer.ill(candidate.registry, phase, reason);
+  }
+
+  /** What failed may have been this candidate's fault: it is not blamed for it, and not good either. */
+  doubt(candidate: Candidate, phase: RegistryPhase): void {
+    this.#state(candidate).doubtful.add(phase);
+  }
+
+  /** It was this candidate's fault after all. */
+  convict(candidate: Candidate, phase: RegistryPhase, reason: Reason): void {
+    this.#blame(candidate, phase, reason, true);
   }
 
   /** Sends a candidate to the end for the rest of this pull without blaming it: `again` was of no use. */
@@ -236,10 +253,10 @@ export class Sources {
     this.#observer.failedOver(failover);
   }
 
-  /** Whether a candidate served in this phase, and was never ill in it. */
+  /** Whether a candidate served in this phase, and was never ill or doubtful in it. */
   isGood(candidate: Candidate, phase: RegistryPhase): boolean {
-    const { delivered, ill } = this.#state(candidate);
-    return delivered.has(phase) && !ill.has(phase);
+    const { delivered, ill, doubtful } = this.#state(candidate);
+    return delivered.has(phase) && !ill.has(phase) && !doubtful.has(phase);
   }
 
   get attempts(): readonly Attempt[] {

@@ -140,6 +140,24 @@ describe('Sources', () => {
     expect(sources.isGood(a, 'metadata')).to.equal(false);
   });
 
+  it('that are in doubt are neither good nor ill, until they are convicted, which is told once', () => {
+    const { sources, notebook, candidates } = open();
+    const [a] = candidates;
+    if (a === undefined) throw new Error('there is one');
+    sources.delivered(a, 'layers', 'sha256:x', 10);
+    sources.delivered(a, 'metadata', '1', 10);
+    expect(sources.isGood(a, 'layers')).to.equal(true);
+    sources.doubt(a, 'layers');
+    expect(sources.isGood(a, 'layers')).to.equal(false);
+    expect(sources.isGood(a, 'metadata')).to.equal(true);
+    expect(notebook.of('ill')).to.deep.equal([]);
+    const { reason } = judgementOf('ill');
+    sources.convict(a, 'layers', reason);
+    sources.convict(a, 'layers', reason);
+    expect(notebook.of('ill')).to.deep.equal([['A', 'layers', reason]]);
+    expect(sources.isGood(a, 'layers')).to.equal(false);
+  });
+
   it('tell those who share a fetch, and those who share it with them, of each event once', () => {
     const [one, other, third] = [open(), open(), open()];
     one.sources.listen('sha256:x', {

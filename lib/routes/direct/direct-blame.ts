@@ -40,6 +40,8 @@ export type DirectFinding =
 export interface ToldFailure {
   readonly phase: RegistryPhase;
   readonly judgement: Judgement;
+  /** It may as well have been the engine, or its way to the registry: the verdict does not blame. */
+  readonly isUnproven: boolean;
 }
 
 /** Of whom and what it is. */
@@ -54,6 +56,7 @@ export interface DirectObject {
 /** A registry that may have failed, where the engine may as well have. */
 export interface Suspect {
   readonly registry: string;
+  readonly phase: RegistryPhase;
   readonly reason: Reason;
 }
 
@@ -80,9 +83,14 @@ export class DirectBlame {
     this.canEscape = canEscape;
   }
 
-  /** Who it was after all, now that the engine has got the layers from `registry`: the engine was not at fault. */
-  convicted(registry: string): readonly Suspect[] {
-    return this.#suspects.splice(0).filter((suspect) => suspect.registry !== registry);
+  /**
+   * Who it was after all, now that the engine has got the image from `registry`, its layers too when `hasLayers`: the
+   * engine was not at fault.
+   */
+  convicted(registry: string, hasLayers: boolean): readonly Suspect[] {
+    return this.#suspects
+      .splice(0)
+      .filter((suspect) => suspect.registry !== registry && (hasLayers || suspect.phase === 'metadata'));
   }
 
   /** Whether the daemon is to be waited for: once, where it went away in the middle. */
@@ -101,7 +109,8 @@ export class DirectBlame {
     const limit = isSilentBlob ? 'layers.firstByteMs' : late.limit;
     const { untouched, bytes } = phases;
     const judgement = judge({ evidence: { kind: 'limit', limit, value, bytes }, phase }, of);
-    if (meaning !== 'registry') return next(phase, withoutBlame(judgement), true);
+    if (meaning !== 'registry')
+      return { ...next(phase, judgement), told: unproven(phase, judgement), mayHaveUnpacked: true };
     // Podman shares nothing between two pulls.
     if (phase === 'metadata' || this.#store === 'podman') return next(phase, judgement);
     if (phases.isWithoutSlot) return wedged('other pulls, which do not end, hold all its download slots', null);
@@ -111,8 +120,8 @@ export class DirectBlame {
     }
     for (const layer of untouched) this.#hostages.add(layer);
     if (bytes > 0 || untouched.length === 0) return next(phase, judgement);
-    this.#suspects.push({ registry: of.registry, reason: judgement.reason });
-    const told: ToldFailure = { phase, judgement: withoutBlame(judgement) };
+    this.#suspects.push({ registry: of.registry, phase, reason: judgement.reason });
+    const told = unproven(phase, judgement);
     // Whoever is asked for these layers next: the classic store would wait for the answer that did not begin.
     return this.#store === 'graph' && this.canEscape
       ? wedged(`it keeps waiting for ${untouched.join(', ')}, of which ${of.registry} sent nothing`, told)
@@ -155,18 +164,21 @@ export class DirectBlame {
     }
     const judgement = judgeFailure(failure, phase, of);
     if (judgement.verdict === 'stop') return { kind: 'stop' };
-    if (judgement.verdict === 'again' && mayRepeat) return { kind: 'again', told: { phase, judgement }, afterMs: 0 };
-    return next(phase, judgement);
+    if (judgement.verdict === 'again' && mayRepeat) return { ...next(phase, judgement), kind: 'again' };
+    // The engine's own network may be down, or trust others than the registry's: somebody else has to bring the image first.
+    if (failure.fault !== 'network' && failure.fault !== 'tls') return next(phase, judgement);
+    this.#suspects.push({ registry: of.registry, phase, reason: judgement.reason });
+    return { ...next(phase, judgement), told: unproven(phase, judgement) };
   }
 
   /** What a containerd store was given, it compares the next bytes with, until it has thrown it away behind our back. */
   #wrongBytes(failure: EngineFailure, of: DirectObject, mayRepeat: boolean): DirectFinding {
     const judgement = judgeFailure(failure, 'layers', of);
-    const told = { phase: 'layers', judgement: withoutBlame(judgement) } as const;
+    const told = unproven('layers', judgement);
     const refusedBefore = this.#refusals > 0;
     this.#refusals += 1;
     if (mayRepeat && !refusedBefore) return { kind: 'again', told, afterMs: forgetWrongBytesMs };
-    this.#suspects.push({ registry: of.registry, reason: judgement.reason });
+    this.#suspects.push({ registry: of.registry, phase: 'layers', reason: judgement.reason });
     if (!refusedBefore || !this.canEscape) {
       return { kind: 'next', told, mayHaveUnpacked: false, afterMs: forgetWrongBytesMs };
     }
@@ -175,12 +187,8 @@ export class DirectBlame {
   }
 }
 
-function next(
-  phase: RegistryPhase,
-  judgement: Judgement,
-  mayHaveUnpacked = false,
-): Extract<DirectFinding, { readonly kind: 'next' }> {
-  return { kind: 'next', told: { phase, judgement }, mayHaveUnpacked, afterMs: 0 };
+function next(phase: RegistryPhase, judgement: Judgement): Extract<DirectFinding, { readonly kind: 'next' }> {
+  return { kind: 'next', told: { phase, judgement, isUnproven: false }, mayHaveUnpacked: false, afterMs: 0 };
 }
 
 function wedged(why: string, told: ToldFailure | null): Extract<DirectFinding, { readonly kind: 'useless' }> {
@@ -210,7 +218,8 @@ function evidenceOf(failure: EngineFailure, phase: RegistryPhase): Evidence {
   return registryEvidenceOf(failure) ?? { kind: 'unexpected', name: failure.name };
 }
 
-/** The next one is asked, and the health of this one does not change by it: it may have been the engine. */
-function withoutBlame(judgement: Judgement): Judgement {
-  return judgement.verdict === 'ill' ? { ...judgement, verdict: 'next' } : judgement;
+/** The next one is asked, and the health of this one does not change by it. */
+function unproven(phase: RegistryPhase, judgement: Judgement): ToldFailure {
+  const isUnproven = judgement.verdict === 'ill';
+  return { phase, judgement: isUnproven ? { ...judgement, verdict: 'next' } : judgement, isUnproven };
 }

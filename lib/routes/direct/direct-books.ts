@@ -12,6 +12,8 @@ import type { DirectRequest } from './direct-request.js';
 export interface FailedPull {
   readonly phase: RegistryPhase;
   readonly judgement: Judgement;
+  /** It may as well have been the engine. */
+  readonly isUnproven: boolean;
   readonly startedAtMs: number;
   /** Bytes that had arrived. */
   readonly bytes: number;
@@ -70,10 +72,19 @@ export class DirectBooks {
   }
 
   failed(candidate: Candidate, failure: FailedPull): void {
-    const { phase, judgement } = failure;
+    const { phase, judgement, isUnproven } = failure;
+    const { sources } = this.#request.context;
     this.#lastPhase = phase;
     this.#failed.push({ registry: candidate.registry, phase, reason: judgement.reason });
-    this.#request.context.sources.failed({ candidate, object: this.#object, ...failure });
+    if (isUnproven) sources.doubt(candidate, phase);
+    sources.failed({ candidate, object: this.#object, ...failure });
+  }
+
+  /** It was this registry after all, where it may as well have been the engine. */
+  convicted(registry: string, phase: RegistryPhase, reason: Reason): void {
+    const { sources } = this.#request.context;
+    const candidate = sources.candidates.find((each) => each.registry === registry);
+    if (candidate !== undefined) sources.convict(candidate, phase, reason);
   }
 
   #isHere(blob: Descriptor): void {

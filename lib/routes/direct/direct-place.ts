@@ -99,8 +99,10 @@ export class DirectPlace {
     const { signal } = this.#request.context;
     const release = await pulledNames.acquire(`${traits.daemonId} ${pulled.name} ${pulled.object}`, signal);
     try {
+      // Once: a name that a try has left behind while the daemon went away is no name of before.
+      const before = await listNames({ daemon: this.#daemon, store: traits.store, repository: pulled.name, signal });
       for (let mayRepeat = true; ; mayRepeat = false) {
-        const brought = await this.#untilBack(() => this.#try(isLast, mayRepeat));
+        const brought = await this.#untilBack(() => this.#try(before, isLast, mayRepeat));
         if (brought !== 'again') return brought;
       }
     } finally {
@@ -121,20 +123,18 @@ export class DirectPlace {
     }
   }
 
-  async #try(isLast: boolean, mayRepeat: boolean): Promise<Brought | 'again'> {
+  async #try(before: ReadonlySet<string>, isLast: boolean, mayRepeat: boolean): Promise<Brought | 'again'> {
     const { context, limits } = this.#request;
     const { pulled, traits, blame } = this.#asked;
     const { signal } = context;
     const startedAtMs = monotonicMs();
     const credentials = await this.#credentials(startedAtMs);
     if (credentials === 'unavailable') return { kind: 'next', mayHaveUnpacked: false };
-    const { store } = traits;
-    const before = await listNames({ daemon: this.#daemon, store, repository: pulled.name, signal });
     let outcome: DirectOutcome;
     try {
       outcome = await attemptDirectPull({
         daemon: this.#daemon,
-        store,
+        store: traits.store,
         pull: this.#daemonPull(credentials),
         limits,
         muteMs: this.#muteMs(),
@@ -142,11 +142,11 @@ export class DirectPlace {
         signal,
         onLine: this.#follow(),
       });
+      if (outcome.kind === 'pulled') return { kind: 'delivered', delivered: await this.#named(outcome.phases, before) };
     } catch (error) {
       await this.#forget(before);
       throw error;
     }
-    if (outcome.kind === 'pulled') return { kind: 'delivered', delivered: await this.#named(outcome.phases, before) };
     await this.#forget(before);
     const of = {
       registry: this.candidate.registry,
@@ -186,8 +186,8 @@ export class DirectPlace {
     }
   }
 
-  #writeDown({ phase, judgement }: ToldFailure, startedAtMs: number, bytes: number): void {
-    this.#asked.books.failed(this.candidate, { phase, judgement, startedAtMs, bytes });
+  #writeDown(told: ToldFailure, startedAtMs: number, bytes: number): void {
+    this.#asked.books.failed(this.candidate, { ...told, startedAtMs, bytes });
   }
 
   /** Made for this very host: Docker's classic store would show them to any other. */
@@ -202,7 +202,8 @@ export class DirectPlace {
     }
     const evidence = { kind: 'auth', code: 'credentials-unavailable' } as const;
     const of = { registry: this.candidate.registry, object: pulled.object };
-    this.#writeDown({ phase: 'metadata', judgement: judge({ evidence, phase: 'metadata' }, of) }, startedAtMs, 0);
+    const judgement = judge({ evidence, phase: 'metadata' }, of);
+    this.#writeDown({ phase: 'metadata', judgement, isUnproven: false }, startedAtMs, 0);
     return 'unavailable';
   }
 
@@ -255,10 +256,8 @@ export class DirectPlace {
       signal: context.signal,
     });
     books.pulled(this.candidate, phases.fetched);
-    if (phases.fetched > 0) {
-      for (const { registry, reason } of blame.convicted(this.candidate.registry)) {
-        context.observer.ill(registry, 'layers', reason);
-      }
+    for (const { registry, phase, reason } of blame.convicted(this.candidate.registry, phases.fetched > 0)) {
+      books.convicted(registry, phase, reason);
     }
     return {
       imageId: id,

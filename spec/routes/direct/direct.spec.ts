@@ -190,6 +190,26 @@ for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKin
       }
     });
 
+    it('leaves no name of a registry when it is aborted while the image gets its own', async () => {
+      for (let times = 0; times < 6; times += 1) {
+        const image = newImage();
+        const caller = new AbortController();
+        const pull = await start(image, [], { signal: caller.signal });
+        await pull.metadata();
+        await pull.layers();
+        const ended = pull.extract().catch((error: unknown) => error);
+        await new Promise((resolve) => setTimeout(resolve, times * 12));
+        caller.abort(new Error('enough'));
+        await ended;
+        await until(
+          // Podman cannot list images while one goes away.
+          async () => !(await rig.names().catch(() => ['127.0.0.1'])).some((name) => name.startsWith('127.0.0.1')),
+          'the name of the registry is gone',
+        );
+        await rig.clear();
+      }
+    });
+
     it('takes no name away that was there before', async () => {
       const image = newImage();
       await start(image, []);
