@@ -13,11 +13,17 @@ import type { PullerParts } from './parts.js';
 /** Brings the image from the plan's registries into the engine, once. @throws what `resolveImage` and the route do */
 export async function attemptPull(parts: PullerParts, request: AttemptRequest): Promise<AttemptResult> {
   using frame = openAttempt(parts, request);
-  const { sources } = frame.context;
+  const { route } = request;
+  return await recordingGood(parts, frame.context.sources, () =>
+    route.route === 'direct' ? attemptDirect(frame, route.engine) : carry(frame, route),
+  );
+}
+
+/** Lets a view of the registries hear of circuits that open while it is used, and them of what was good in it. */
+export async function recordingGood<T>(parts: PullerParts, sources: Sources, work: () => Promise<T>): Promise<T> {
   parts.running.add(sources);
   try {
-    const { route } = request;
-    return route.route === 'direct' ? await attemptDirect(frame, route.engine) : await carry(frame, route);
+    return await work();
   } finally {
     parts.running.delete(sources);
     recordGood(parts, sources);

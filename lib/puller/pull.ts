@@ -4,7 +4,7 @@ import type { Sources } from '../failover/sources.js';
 import { formatPlatform } from '../image/platform.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, PullReport, Served } from '../vocabulary/report.js';
-import { attemptPull } from './attempt.js';
+import { attemptPull, recordingGood } from './attempt.js';
 import type { AttemptResult } from './attempt-frame.js';
 import { findCachedImage, type CachedImage } from './cached-image.js';
 import { planRoute, reasonOfChange, untakenRoute, type PlannedRoute } from './engine-route.js';
@@ -134,7 +134,7 @@ export class Pull {
     const observer = observeHeart(request.pullId, request.callers, this.#progress, this.#parts.circuits);
     const context = openHeart(this.#parts, request, observer);
     this.#views.push(context.sources);
-    await proveAccess(context, request, cached);
+    await recordingGood(this.#parts, context.sources, () => proveAccess(context, request, cached));
     return true;
   }
 

@@ -53,6 +53,18 @@ describe('an image that the engine got for somebody else', () => {
     }
   });
 
+  it('counts for the health of the registry when it is shown to them, as its failures do', async () => {
+    const puller = rig.puller({ health: { consecutiveFailures: 2 } });
+    for (const faults of [[metadata.status(503)], [], [metadata.status(503)]]) {
+      await registry.setFaults(faults);
+      await puller.pullWithFailover(name, { ...own, pullPolicy: 'if-not-present' });
+    }
+    // Two failures, and between them a good answer: they are not consecutive.
+    expect(puller.health().map(({ phase, state }) => `${phase} ${state}`)).to.include('metadata closed');
+    await puller.pullWithFailover(name, { ...own, pullPolicy: 'if-not-present' });
+    expect(puller.health().map(({ phase, state }) => `${phase} ${state}`)).to.include('metadata open');
+  });
+
   it('is given without asking anybody where the policy says never', async () => {
     const { outcome, asked } = await ask([metadata.status(403)], { pullPolicy: 'never' });
     expect(outcome).to.include({ source: 'cache' });
