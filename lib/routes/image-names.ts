@@ -5,6 +5,7 @@ import { EngineError } from '../errors/engine-error.js';
 import type { ImageTree } from '../failover/image-tree.js';
 import type { Reference } from '../image/reference.js';
 import { digestTag } from '../relay/relay-name.js';
+import { createKeyedMutex } from './keyed-mutex.js';
 
 /** A name that an engine keeps an image under. */
 export interface ImageTag {
@@ -54,6 +55,13 @@ export interface ImageNaming {
 }
 
 /**
+ * Podman 4.3 reads the names of an image and writes them back, and so loses what is given or taken away meanwhile (seen
+ * with four pulls at once): ours take turns, and look whether another client's came between, so many times.
+ */
+const maxNamings = 5;
+const podmanImages = createKeyedMutex();
+
+/**
  * Moves an image from the relay's name to its own one, and returns the engine's identifier of it. Tagged first: with
  * its last name an engine removes the image. May be repeated after the engine was lost on the way.
  *
@@ -62,10 +70,26 @@ export interface ImageNaming {
  * @throws EngineError when the engine has another image than it was given; EngineFailure
  */
 export async function moveName(naming: ImageNaming): Promise<string> {
+  if (naming.store !== 'podman') return moveOnce(naming);
+  const release = await podmanImages.acquire(`${naming.engineId} ${naming.tree.config.digest}`, naming.signal);
+  try {
+    for (let tries = 1; ; tries += 1) {
+      const id = await moveOnce(naming);
+      if (tries === maxNamings || (await hasMoved(naming))) return id;
+    }
+  } finally {
+    release();
+  }
+}
+
+async function moveOnce(naming: ImageNaming): Promise<string> {
   const { daemon, engineId, store, tree, to, signal } = naming;
   const [from, target] = [textOfTag(naming.from), textOfTag(to)];
   const pulled = await daemon.inspect(from, signal);
-  const image = pulled ?? (await daemon.inspect(target, signal));
+  const named = pulled ?? (await daemon.inspect(target, signal));
+  // Podman loses names, and keeps the image under its identifier.
+  const isNameless = store === 'podman' && pulled === null && (named === null || !isImageOfTree(named, tree, store));
+  const image = isNameless ? ((await daemon.inspect(tree.config.digest, signal)) ?? named) : named;
   if (image === null) throw new EngineError(engineId, `it said that it had ${target}, and does not know it`);
   if (!isImageOfTree(image, tree, store)) {
     throw new EngineError(
@@ -73,9 +97,17 @@ export async function moveName(naming: ImageNaming): Promise<string> {
       `it has ${image.id} as ${target}, where ${tree.config.digest} of ${tree.root.digest} was to be`,
     );
   }
+  if (isNameless) await daemon.tag(image.id, to, signal);
   if (pulled !== null) {
     await daemon.tag(from, to, signal);
     await daemon.untag(from, signal);
   }
   return image.id;
+}
+
+async function hasMoved({ daemon, store, tree, from, to, signal }: ImageNaming): Promise<boolean> {
+  const image = await daemon.inspect(textOfTag(to), signal);
+  return (
+    image !== null && isImageOfTree(image, tree, store) && (await daemon.inspect(textOfTag(from), signal)) === null
+  );
 }

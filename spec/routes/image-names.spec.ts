@@ -76,6 +76,36 @@ describe('an image that changes its name', () => {
     expect(images).to.deep.equal({ [textOfTag(to)]: tree.config.digest });
   });
 
+  it('gets it from Podman although that loses names which are given or taken away meanwhile', async () => {
+    const id = tree.config.digest;
+    for (const lost of [
+      // Somebody else's change has written back what was there before the tag, before the untag, before the pull.
+      (images: Record<string, string>) => delete images[textOfTag(to)],
+      (images: Record<string, string>) => (images[textOfTag(from)] = id),
+      (images: Record<string, string>) => {
+        delete images[textOfTag(to)];
+        images[textOfTag(from)] = id;
+      },
+    ]) {
+      const images: Record<string, string> = { [id]: id, [textOfTag(from)]: id, [textOfTag(to)]: 'sha256:older' };
+      const { daemon } = daemonWith(images);
+      let untags = 0;
+      const untag = daemon.untag.bind(daemon);
+      Object.assign(daemon, {
+        untag: async (name: string) => {
+          await untag(name);
+          untags += 1;
+          if (untags === 1) lost(images);
+        },
+      });
+      expect(await move(daemon, 'podman')).to.equal(id);
+      expect(images).to.deep.equal({ [id]: id, [textOfTag(to)]: id });
+    }
+    const nameless: Record<string, string> = { [id]: id, [textOfTag(to)]: 'sha256:older' };
+    expect(await move(daemonWith(nameless).daemon, 'podman')).to.equal(id);
+    expect(nameless).to.deep.equal({ [id]: id, [textOfTag(to)]: id });
+  });
+
   it('does not get it when it is not there, or is not what was brought', async () => {
     for (const images of [{}, { [textOfTag(from)]: 'sha256:another' }, { [textOfTag(to)]: 'sha256:another' }]) {
       const { daemon, asked } = daemonWith(images);

@@ -123,7 +123,11 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
   };
   try {
     const reason = await pullOrReason({ ...pull, onHandedOver });
-    if (reason !== null) return { reason };
+    if (reason !== null) {
+      // A daemon that hung may have had all it lacked in that very moment.
+      takeLateNamesAway(pull, from, key);
+      return { reason };
+    }
     onHandedOver();
     const naming = { daemon, engineId, store: traits.store, tree: delivery.tree, from, to, signal };
     return { imageId: await unlessLost(pull, () => moveName(naming)) };
