@@ -106,7 +106,8 @@ export async function startRelay(options: RelayOptions, patience: ConnectionPati
 async function listen(server: Server, { host, port }: RelayOptions['listen']): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    // Workers of a cluster would share one port, and hear each other's daemons.
+    server.listen({ host, port, exclusive: true }, () => {
       server.off('error', reject);
       resolve();
     });

@@ -113,4 +113,14 @@ describe('a process with a relay', function () {
     expect(await relay.end()).to.equal(0);
     await until(() => idle.isClosed() && silent.isClosed());
   });
+
+  it('has a port of its own, also as a worker of a cluster', async () => {
+    const script = fileURLToPath(new URL('support/relay-cluster.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--import=tsx', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    children.push(child);
+    const exited = once(child, 'exit');
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+    expect(new Set(JSON.parse(line) as string[])).to.have.property('size', 2);
+    await exited;
+  });
 });
