@@ -157,6 +157,9 @@ class BlobAnswer {
     const live = this.#next();
     if (live === null) return null;
     this.#tried.add(live);
+    // Somebody brings bytes again: that has limits of its own.
+    this.#patience?.cancel();
+    this.#patience = null;
     if (!this.#concerned.has(live)) leave.push(this.#concern(live));
     const release = live.hold();
     const stopListening = onAbort(live.over, () => this.#left(turn, leave));
@@ -194,7 +197,7 @@ class BlobAnswer {
 
   #concern(live: LiveImage): () => void {
     this.#concerned.add(live);
-    return live.enter();
+    return live.enter(this.#answer);
   }
 
   #next(): LiveImage | null {

@@ -8,8 +8,6 @@ export interface DaemonBody {
   write(bytes: Uint8Array): Promise<void>;
   /** Ends the answer with these bytes; resolves when they are out. */
   end(bytes: Uint8Array): Promise<void>;
-  /** Bytes have come that are none of the answer: the daemon waits, and is not to blame for it. */
-  waits(): void;
 }
 
 /** What is known of the bytes that a daemon was given. */
@@ -75,14 +73,14 @@ export class DaemonSink implements BlobSink {
     const at = this.#offset;
     this.#offset += chunk.length;
     if (this.#comparison !== null) this.#compare(chunk, at);
-    if (this.#isDisputed) return this.#wait();
+    if (this.#isDisputed) return done;
     const from = Math.max(this.#given, at);
     const to = Math.min(this.#span.to, this.#offset);
-    if (from >= to) return this.#wait();
+    if (from >= to) return done;
     const bytes = to - from === chunk.length ? chunk : chunk.subarray(from - at, to - at);
     if (to === this.#span.to) {
       this.#last = bytes;
-      return this.#wait();
+      return done;
     }
     this.#given = to;
     this.#fingerprint.update(bytes);
@@ -126,11 +124,6 @@ export class DaemonSink implements BlobSink {
     const last = zeros.subarray(0, this.#span.to - this.#given);
     this.#given = this.#span.to;
     await this.#body.end(last);
-  }
-
-  #wait(): Promise<void> {
-    this.#body.waits();
-    return done;
   }
 
   #compare(chunk: Uint8Array, at: number): void {

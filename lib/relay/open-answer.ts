@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { loopMs } from '../policy/loop-timer.js';
 
 /** Whoever asked has closed the connection before the answer's end. */
 export class HangUpError extends Error {
@@ -31,9 +32,10 @@ export class OpenAnswer {
   readonly #head: AnswerHead;
   readonly #onTaken: () => void;
   readonly #headTimer: NodeJS.Timeout;
+  #unreadSinceMs: number | null = null;
   #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | null = null;
 
-  /** @param onTaken called whenever the daemon has taken bytes, or waits for bytes that are on their way */
+  /** @param onTaken called whenever the daemon has taken bytes */
   constructor(response: ServerResponse, head: AnswerHead, onTaken: () => void) {
     this.#response = response;
     this.#head = head;
@@ -45,6 +47,7 @@ export class OpenAnswer {
     const settle = (): void => {
       const waiting = this.#waiting;
       this.#waiting = null;
+      this.#unreadSinceMs = null;
       this.#onTaken();
       waiting?.resolve();
     };
@@ -55,6 +58,7 @@ export class OpenAnswer {
       if (response.writableFinished) return;
       const error = new HangUpError();
       gone.abort(error);
+      this.#unreadSinceMs = null;
       this.#waiting?.reject(error);
       this.#waiting = null;
     });
@@ -66,6 +70,11 @@ export class OpenAnswer {
 
   get isBegun(): boolean {
     return this.#response.headersSent;
+  }
+
+  /** On the clock of `loopMs`: since when bytes wait that the daemon does not take; null while there are none. */
+  get unreadSinceMs(): number | null {
+    return this.#unreadSinceMs;
   }
 
   /** Resolves when more may come. Each call is awaited before the next. */
@@ -84,10 +93,6 @@ export class OpenAnswer {
     // In one go with the last byte: a client that has all it was promised sends its next request.
     this.#response.end(bytes);
     return this.#settled();
-  }
-
-  waits(): void {
-    this.#onTaken();
   }
 
   /** Closes the connection in the middle: nobody can take this for the end. */
@@ -109,6 +114,7 @@ export class OpenAnswer {
   }
 
   #settled(): Promise<void> {
+    this.#unreadSinceMs = loopMs();
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });

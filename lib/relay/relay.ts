@@ -37,11 +37,10 @@ export interface RelayActivity {
   readonly spoiled: ReadonlySet<Digest>;
   /** Documents and blobs beside the image itself (attestations) that it asked for and nobody has. */
   readonly missing: ReadonlySet<Digest>;
-  /**
-   * On the clock of `loopMs`: when it last asked for something or took bytes, or bytes came that it cannot be given yet,
-   * such as those before the range it asked for.
-   */
+  /** On the clock of `loopMs`: when it last asked for something or took bytes. */
   readonly lastAtMs: number;
+  /** On the same clock: since when it has taken nothing although bytes wait for it; null while none do. */
+  readonly unreadSinceMs: number | null;
 }
 
 /** An image being served; nothing of it is served any more after `stop`. */

@@ -15,6 +15,12 @@ export interface ServedBlob {
   readonly isExtra: boolean;
 }
 
+/** An answer under way. */
+export interface AnswerUnderWay {
+  /** On the clock of `loopMs`: since when bytes wait that the daemon does not take; null while there are none. */
+  readonly unreadSinceMs: number | null;
+}
+
 /** Why an image is served no longer. */
 export class ServingStoppedError extends Error {
   override readonly name = 'ServingStoppedError';
@@ -45,7 +51,7 @@ export class LiveImage implements Serving {
   readonly #fetching = new Map<Digest, Promise<TreeDocument | null>>();
   /** What `stop` waits for. */
   readonly #held = new Set<Promise<void>>();
-  #open = 0;
+  readonly #open = new Set<AnswerUnderWay>();
   #begun = false;
   #lastAtMs: number = loopMs();
   #hasFailed = false;
@@ -93,11 +99,11 @@ export class LiveImage implements Serving {
   }
 
   /** An answer that may be of this image is under way until the function returned is called. */
-  enter(): () => void {
-    this.#open += 1;
+  enter(answer: AnswerUnderWay = { unreadSinceMs: null }): () => void {
+    this.#open.add(answer);
     this.touch();
     return () => {
-      this.#open -= 1;
+      this.#open.delete(answer);
       this.touch();
     };
   }
@@ -148,8 +154,9 @@ export class LiveImage implements Serving {
   /** Tells how things are whenever it is looked at. */
   #openActivity(): RelayActivity {
     const begun = (): boolean => this.#begun;
-    const open = (): number => this.#open;
+    const open = (): number => this.#open.size;
     const lastAtMs = (): number => this.#lastAtMs;
+    const unreadSinceMs = (): number | null => this.#unreadSinceMs();
     return {
       delivered: this.#delivered,
       spoiled: this.#spoiled,
@@ -163,7 +170,16 @@ export class LiveImage implements Serving {
       get lastAtMs() {
         return lastAtMs();
       },
+      get unreadSinceMs() {
+        return unreadSinceMs();
+      },
     };
+  }
+
+  #unreadSinceMs(): number | null {
+    const unread = [...this.#open].flatMap(({ unreadSinceMs }) => unreadSinceMs ?? []);
+    // While it takes bytes of another answer, it is only slow.
+    return unread.length === 0 ? null : Math.max(Math.min(...unread), this.#lastAtMs);
   }
 
   #take(tree: ImageTree): void {

@@ -2,7 +2,16 @@ import { expect } from 'chai';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { layers, seededImage } from '../../lib/testing/index.js';
 import { until } from '../support/until.js';
-import { closeRelayRigs, contentOf, expectBytes, openRelayRig, repository, tag } from './support/relay-rig.js';
+import { bodyBytes } from './support/raw-client.js';
+import {
+  closeRelayRigs,
+  contentOf,
+  expectBytes,
+  openRelayRig,
+  repository,
+  tag,
+  untilHeldBack,
+} from './support/relay-rig.js';
 
 const image = seededImage({ bytes: [300_000, 100_000], seed: 'relay' });
 const [layer] = image.layers;
@@ -50,6 +59,28 @@ describe('a blob through the relay', () => {
       expect([...serving.activity.delivered]).to.deep.equal([layer.digest]);
     });
   }
+
+  it('is unread only while bytes wait that the daemon does not take', async () => {
+    const large = seededImage({ bytes: [40_000_000], seed: 'relay unread' });
+    const [blob] = large.layers;
+    if (blob === undefined) throw new Error('the image has a layer');
+    const stall = layers.stall({ object: blob.digest, afterBytes: 39_000_000 });
+    const rig = await openRelayRig({
+      image: large,
+      registries: [[stall]],
+      timeouts: { layers: { firstByteMs: 600_000, stallMs: 600_000, minBytesPerSecond: 1 } },
+    });
+    const { activity } = (await rig.serve()).serving;
+    const client = await rig.openBlob(blob.digest);
+    expect(activity.unreadSinceMs).to.equal(null);
+    client.socket.pause();
+    await untilHeldBack(rig, client);
+    expect(activity.unreadSinceMs).to.be.a('number');
+    client.socket.resume();
+    await until(() => bodyBytes(client) >= 39_000_000, 'it has what the registry gave');
+    expect([activity.unreadSinceMs, activity.open]).to.deep.equal([null, 1]);
+    client.leave();
+  });
 
   it('is 404 when nobody has it, and the pull is told why', async () => {
     const rig = await openRelayRig({ image, registries: [[layers.missing()], [layers.missing()]] });

@@ -16,15 +16,12 @@ interface Opened {
   readonly taken: () => Buffer;
   readonly isEnded: () => boolean;
   readonly spoiled: () => number;
-  /** How often it said that the daemon has to wait. */
-  readonly waits: () => number;
 }
 
 function open(span: ByteSpan = { from: 0, to: size }): Opened {
   const parts: Uint8Array[] = [];
   let isEnded = false;
   let spoiled = 0;
-  let waits = 0;
   const body = {
     write: async (bytes: Uint8Array) => {
       expect(isEnded).to.equal(false);
@@ -36,20 +33,11 @@ function open(span: ByteSpan = { from: 0, to: size }): Opened {
       parts.push(Uint8Array.from(bytes));
       isEnded = true;
     },
-    waits: () => {
-      waits += 1;
-    },
   };
   const sink = new DaemonSink(body, span, key, () => {
     spoiled += 1;
   });
-  return {
-    sink,
-    taken: () => Buffer.concat(parts),
-    isEnded: () => isEnded,
-    spoiled: () => spoiled,
-    waits: () => waits,
-  };
+  return { sink, taken: () => Buffer.concat(parts), isEnded: () => isEnded, spoiled: () => spoiled };
 }
 
 /** As bytes arrive: in pieces that end where they like. */
@@ -167,19 +155,6 @@ describe('the sink before a daemon', () => {
     expect(sink.given).to.equal('doubtful');
     await feed(sink, right.subarray(0, mid));
     expect(sink.given).to.equal('unsuspected');
-  });
-
-  it('says that the daemon waits while bytes come that it cannot be given', async () => {
-    const { sink, waits } = open({ from: mid, to: size });
-    await sink.write(right.subarray(0, 100));
-    expect(waits()).to.equal(1);
-    await sink.write(right.subarray(100, mid + 100));
-    expect(waits()).to.equal(1);
-    await sink.restart();
-    await sink.write(right.subarray(0, mid + 50));
-    expect(waits()).to.equal(2);
-    await sink.write(randomBytes(100));
-    expect(waits()).to.equal(3);
   });
 
   it('is not completed before the end', async () => {

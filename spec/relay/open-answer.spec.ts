@@ -1,6 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import { loopMs } from '../../lib/policy/loop-timer.js';
 import { HangUpError, OpenAnswer } from '../../lib/relay/open-answer.js';
 import { failureOf } from '../support/failure-of.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
@@ -60,7 +61,9 @@ describe('an answer under way', () => {
   });
 
   it('begins with its first byte, and ends with its last', async () => {
+    expect(answer.unreadSinceMs).to.equal(null);
     await answer.write(Buffer.from('012345678'));
+    expect(answer.unreadSinceMs).to.equal(null);
     expect(answer.isBegun).to.equal(true);
     await answer.end(Buffer.from('9'));
     await until(() => client.heard().endsWith('\r\n\r\n0123456789'));
@@ -96,8 +99,12 @@ describe('an answer under way', () => {
     });
     await until(() => response.writableLength > 0);
     expect(isDone).to.equal(false);
+    const sinceMs = loopMs();
+    await time.passMs(5_000);
+    expect(answer.unreadSinceMs).to.equal(sinceMs);
     client.socket.resume();
     await waiting;
+    expect(answer.unreadSinceMs).to.equal(null);
   });
 
   it('is cut off where nobody can take it for whole', async () => {

@@ -70,8 +70,6 @@ export async function pullThroughRelay(pull: RelayPull): Promise<RelayOutcome> {
   const { context, tree } = delivery;
   const { limits, signal } = context;
   signal.throwIfAborted();
-  const { lastCandidate, extract } = limits;
-  const deafMs = extract.stallMs + lastCandidate.firstByteMs + lastCandidate.stallMs + context.maxRetryAfterMs;
   const work = deriveAbort();
   let ending: { readonly reason: unknown } | null = null;
   let hadAll = false;
@@ -101,14 +99,13 @@ export async function pullThroughRelay(pull: RelayPull): Promise<RelayOutcome> {
     // A host that waits for registries without a limit does not want to wait for ever for a daemon that asks nobody.
     stallMs: limits.layers.stallMs === Infinity ? layersStallMs : limits.layers.stallMs,
     extractStallMs: limits.extract.stallMs,
-    deafMs,
     onHandedOver: () => {
       hadAll = true;
       pull.onHandedOver();
     },
     onWedged: (quietMs) => end(new WedgedSignal(quietMs)),
     onExtractLate: () => end(extractLate(context.image, limits.extract.stallMs)),
-    onDeaf: () => end(engineDeaf(pull.engineId, context.image, deafMs)),
+    onDeaf: () => end(engineDeaf(pull.engineId, context.image, limits.extract.stallMs)),
   });
   const ended = (): { readonly reason: unknown } | null => ending;
   const forget = onAbort(signal, end);

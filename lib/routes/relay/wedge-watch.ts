@@ -16,10 +16,8 @@ export interface WatchedPull {
   readonly crowd: Crowd;
   /** How long nothing may happen while layers are to come, in milliseconds. */
   readonly stallMs: number;
-  /** How long nothing may happen afterwards. */
+  /** How long nothing may happen afterwards, and how long the daemon may leave unread what it has asked for. */
   readonly extractStallMs: number;
-  /** How long no byte may move although an answer is under way. The heart has its own limits, and they are shorter. */
-  readonly deafMs: number;
   /** Every blob that the daemon lacks has been given to it. Once. */
   readonly onHandedOver: () => void;
   /** The daemon does not ask for what it needs. At most once, and nothing follows. */
@@ -113,14 +111,16 @@ export function startWedgeWatch(pull: WatchedPull): WedgeWatch {
     const limitMs = asking ? pull.stallMs : pull.extractStallMs;
     const nowMs = loopMs();
     const quietMs = nowMs - quietSinceMs();
-    const deafMs = activity.open > 0 ? nowMs - Math.max(activity.lastAtMs, localAtMs) : 0;
-    const leftMs = Math.min(limitMs - quietMs, pull.deafMs - deafMs);
+    // An answer that waits for registries has the heart's limits, and is nothing that the daemon is to blame for.
+    const { unreadSinceMs } = activity;
+    const deafMs = unreadSinceMs === null ? 0 : nowMs - Math.max(unreadSinceMs, localAtMs);
+    const leftMs = Math.min(limitMs - quietMs, pull.extractStallMs - deafMs);
     if (leftMs > 0) {
       timer = startLoopTimer(leftMs, look);
       return;
     }
     stop();
-    if (deafMs >= pull.deafMs) pull.onDeaf();
+    if (deafMs >= pull.extractStallMs) pull.onDeaf();
     else if (asking) pull.onWedged(quietMs);
     else pull.onExtractLate();
   }

@@ -72,6 +72,23 @@ for (const kind of [...Object.values(engineKinds), nextClassic]) {
       await createContainerFrom(rig.docker, delivered.reference);
     });
 
+    it('is not blamed on the engine that registries want to be left alone, however often', async () => {
+      const image = seededImage({ bytes: [60_000, 50_000], seed: `relay route limited ${rig.real.store}` });
+      const limited = layers.status(429, { retryAfter: 2, object: image.layers[1]!.digest, times: 3 });
+      const heart = await openHeartRig({ image, registries: [[limited]] });
+      const caller = heart.openPull();
+      const { limits } = caller.context;
+      const impatient = { ...limits.lastCandidate, firstByteMs: 200, stallMs: 200 };
+      const pull = await rig.start(caller, {
+        context: {
+          limits: { ...limits, lastCandidate: impatient, extract: { stallMs: 1_500 } },
+          maxRetryAfterMs: 2_000,
+        },
+      });
+      expect((await pull.whole()).route).to.equal('relay');
+      expect(caller.of('waiting')).to.have.length(3);
+    });
+
     it('brings only what is missing, and nothing when it is all there', async () => {
       const base = seededImage({ bytes: [300_000, 200_000], seed: 'relay route base' });
       const grown = seededImage({ bytes: [300_000, 200_000, 100_000], seed: 'relay route base' });

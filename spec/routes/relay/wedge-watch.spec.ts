@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { EngineStore } from '../../../lib/engine/docker/engine-traits.js';
 import type { ImageTree } from '../../../lib/failover/image-tree.js';
 import { loopMs } from '../../../lib/policy/loop-timer.js';
+import type { RelayActivity } from '../../../lib/relay/relay.js';
 import { crowdOf } from '../../../lib/routes/relay/daemon-crowd.js';
 import { startWedgeWatch, type WedgeWatch } from '../../../lib/routes/relay/wedge-watch.js';
 import type { Digest } from '../../../lib/vocabulary/digest.js';
@@ -10,7 +11,8 @@ import { layerOf, line, treeWith } from '../support/some-tree.js';
 
 const stallMs = 4_000;
 const extractStallMs = 60_000;
-const deafMs = 100_000;
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** A pull whose daemon and relay do what the spec says. */
 interface ScriptedPull {
@@ -19,6 +21,8 @@ interface ScriptedPull {
   readonly told: readonly string[];
   /** The daemon asks for something, and its answer stays open. */
   ask(): void;
+  /** Bytes of the answer have come, which the daemon does not take. */
+  leaveUnread(): void;
   /** The answer ends; with a digest that blob has been given whole. */
   answered(digest?: Digest): void;
 }
@@ -37,13 +41,14 @@ describe('a watched pull of a daemon', () => {
 
   function start(store: EngineStore = 'graph', tree: ImageTree = treeWith(2), daemonId = 'daemon'): ScriptedPull {
     const delivered = new Set<Digest>();
-    const activity = {
+    const activity: Writable<RelayActivity> = {
       begun: false,
       open: 0,
       delivered,
       spoiled: new Set<Digest>(),
       missing: new Set<Digest>(),
       lastAtMs: loopMs(),
+      unreadSinceMs: null,
     };
     const told: string[] = [];
     const watch = startWedgeWatch({
@@ -53,7 +58,6 @@ describe('a watched pull of a daemon', () => {
       crowd: crowdOf(daemonId),
       stallMs,
       extractStallMs,
-      deafMs,
       onHandedOver: () => told.push('handed over'),
       onWedged: (quietMs) => told.push(`wedged after ${quietMs}`),
       onExtractLate: () => told.push('late'),
@@ -69,8 +73,12 @@ describe('a watched pull of a daemon', () => {
         activity.open += 1;
         activity.lastAtMs = loopMs();
       },
+      leaveUnread: () => {
+        activity.unreadSinceMs = loopMs();
+      },
       answered: (digest) => {
         activity.open -= 1;
+        activity.unreadSinceMs = null;
         activity.lastAtMs = loopMs();
         if (digest === undefined) return;
         delivered.add(digest);
@@ -104,16 +112,32 @@ describe('a watched pull of a daemon', () => {
   it('is not wedged while an answer of ours is under way: that has limits of its own', async () => {
     const pull = start();
     pull.ask();
-    await time.passMs(deafMs - 1);
+    await time.passMs(extractStallMs * 5);
     expect(pull.told).to.deep.equal([]);
   });
 
-  it('is given up when it takes no byte of what it has asked for, for longer than any limit of the answer', async () => {
+  it('is given up when it takes no byte of what it has asked for, so long after the first one came', async () => {
     const pull = start();
     await time.passMs(1_000);
     pull.ask();
-    await time.passMs(deafMs);
+    await time.passMs(extractStallMs * 2);
+    pull.leaveUnread();
+    await time.passMs(extractStallMs - 1);
+    expect(pull.told).to.deep.equal([]);
+    await time.passMs(1);
     expect(pull.told).to.deep.equal(['deaf']);
+  });
+
+  it('is not given up while it works on what it has', async () => {
+    const pull = start();
+    pull.watch.saw(line('Pulling fs layer', layerOf(pull.tree, 0)));
+    pull.ask();
+    pull.leaveUnread();
+    for (let passed = 0; passed < extractStallMs * 2; passed += extractStallMs / 2) {
+      pull.watch.saw(line('Extracting', layerOf(pull.tree, 0), passed + 1));
+      await time.passMs(extractStallMs / 2);
+    }
+    expect(pull.told).to.deep.equal([]);
   });
 
   it('is wedged although other layers were given to it, and although it repeats what it said', async () => {
