@@ -8,7 +8,8 @@ import { fileErrorCode } from './file-error.js';
  * - `self`: this process
  * - `alive`: another one, and it runs
  * - `dead`: proved by the kernel: nobody can be writing
- * - `unknown`: it cannot be asked about (another container, another machine, no /proc); only the file's age can tell
+ * - `unknown`: it cannot be asked about (another container, another machine, another boot, no /proc); of a file its age can
+ *   tell, of a name in a daemon whether its relay is gone
  */
 export type OwnerState = 'self' | 'alive' | 'dead' | 'unknown';
 

@@ -11,6 +11,7 @@ import type { Route } from '../vocabulary/route.js';
 import { sweepLeftovers } from './relay/leftovers.js';
 import { isListed, isProxied, isTrustedPlain } from './relay/relay-address.js';
 import { isInContainer, relayAdvice } from './relay/relay-advice.js';
+import { isRelayGone } from './relay/relay-gone.js';
 import { reachesRelay } from './relay/relay-handshake.js';
 
 /** How bytes will reach a daemon, and why. */
@@ -24,7 +25,8 @@ export interface ChosenRoute {
 
 /**
  * Decides how bytes reach a daemon: as its options say, else by the relay where the daemon proves that it reaches it, else
- * by archives. Before the first time, names that dead processes left in the daemon are swept.
+ * by archives. Before the first time, and now and then behind a pull's back, names that dead processes left in the daemon
+ * are swept.
  *
  * @param relayOf the relay of this engine, started where it is not yet
  * @throws EngineError when the relay was asked for and the daemon does not reach it; HostFaultError when the daemon cannot
@@ -36,35 +38,46 @@ export async function chooseRoute(
   signal: AbortSignal,
 ): Promise<ChosenRoute> {
   signal.throwIfAborted();
-  const { daemon, route } = dockerParts(engine);
   try {
-    const traits = await daemon.traits({ signal });
-    await sweepOnce(engine, signal);
-    switch (route) {
-      case 'load':
-      case 'direct':
-        return { route, why: `the engine's options ask for it (route: '${route}')`, advice: null };
-      case 'relay': {
-        const finding = await findRelay(engine, relayOf, traits, signal);
-        if (!finding.isReached) {
-          throw new EngineError(
-            engine.id,
-            `its options ask for the relay, and it cannot be used: ${finding.why}; ${finding.advice}, or let the library choose (route: 'auto')`,
-          );
-        }
-        return { route, why: `the engine's options ask for it (route: 'relay'), and ${finding.why}`, advice: null };
-      }
-      case 'auto': {
-        const finding = await findRelay(engine, relayOf, traits, signal);
-        return finding.isReached
-          ? { route: 'relay', why: finding.why, advice: null }
-          : { route: 'load', why: finding.why, advice: finding.advice };
-      }
-    }
+    const traits = await dockerParts(engine).daemon.traits({ signal });
+    await sweepFirst(engine, signal);
+    const chosen = await chooseFor(engine, relayOf, traits, signal);
+    sweepAgain(engine, chosen.route === 'relay' ? await relayOf() : null);
+    return chosen;
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (error instanceof EngineFailure) throw hostErrorOf(error, engine.id, 'the question how to reach it');
     throw error;
+  }
+}
+
+async function chooseFor(
+  engine: DockerEngine,
+  relayOf: () => Promise<Relay>,
+  traits: EngineTraits,
+  signal: AbortSignal,
+): Promise<ChosenRoute> {
+  const { route } = dockerParts(engine);
+  switch (route) {
+    case 'load':
+    case 'direct':
+      return { route, why: `the engine's options ask for it (route: '${route}')`, advice: null };
+    case 'relay': {
+      const finding = await findRelay(engine, relayOf, traits, signal);
+      if (!finding.isReached) {
+        throw new EngineError(
+          engine.id,
+          `its options ask for the relay, and it cannot be used: ${finding.why}; ${finding.advice}, or let the library choose (route: 'auto')`,
+        );
+      }
+      return { route, why: `the engine's options ask for it (route: 'relay'), and ${finding.why}`, advice: null };
+    }
+    case 'auto': {
+      const finding = await findRelay(engine, relayOf, traits, signal);
+      return finding.isReached
+        ? { route: 'relay', why: finding.why, advice: null }
+        : { route: 'load', why: finding.why, advice: finding.advice };
+    }
   }
 }
 
@@ -183,15 +196,32 @@ async function shakeHands(engine: DockerEngine, relay: Relay, signal: AbortSigna
   };
 }
 
-const swept = new WeakSet<DockerEngine>();
+/** A host lives for weeks: it looks this often for what a neighbour left that has crashed since. */
+const sweepEveryMs = 600_000;
 
-async function sweepOnce(engine: DockerEngine, signal: AbortSignal): Promise<void> {
-  if (swept.has(engine)) return;
-  swept.add(engine);
+/** When an engine is swept next; `Infinity` while it is swept for the first time. */
+const nextSweepAtMs = new WeakMap<DockerEngine, number>();
+
+/** What is known to be left is gone before the first pull. */
+async function sweepFirst(engine: DockerEngine, signal: AbortSignal): Promise<void> {
+  if (nextSweepAtMs.has(engine)) return;
+  nextSweepAtMs.set(engine, Infinity);
   try {
-    await sweepLeftovers(dockerParts(engine).daemon, signal);
+    const { inDoubt } = await sweepLeftovers(dockerParts(engine).daemon, signal);
+    nextSweepAtMs.set(engine, monotonicMs() + (inDoubt ? 0 : sweepEveryMs));
   } catch (error) {
-    swept.delete(engine);
+    nextSweepAtMs.delete(engine);
     throw error;
   }
+}
+
+/** Sweeps behind a pull's back, where it is time: to find out about a relay that is not ours can take a while. */
+function sweepAgain(engine: DockerEngine, own: Relay | null): void {
+  const nowMs = monotonicMs();
+  if (nowMs < (nextSweepAtMs.get(engine) ?? Infinity)) return;
+  nextSweepAtMs.set(engine, nowMs + sweepEveryMs);
+  const { daemon } = dockerParts(engine);
+  // It outlives the pull; when the engine is closed, so are its questions.
+  const { signal } = new AbortController();
+  void sweepLeftovers(daemon, signal, (address) => isRelayGone({ daemon, address, own, signal }));
 }

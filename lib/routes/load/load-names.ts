@@ -6,6 +6,9 @@ import { withDeadline } from '../../policy/deadline.js';
 import { reservedComponent } from '../../relay/relay-name.js';
 import { type ImageTag, textOfTag } from '../image-names.js';
 
+/** Stands where a relay's address would be. */
+export const loadAddress = '127.0.0.1:1';
+
 /**
  * A name under which an archive brings an image until the engine has all of it: a containerd store names an image
  * before it unpacks it, and keeps the name when it cannot. Nobody else has this name. It is made like that of a relay
@@ -14,7 +17,7 @@ import { type ImageTag, textOfTag } from '../image-names.js';
  */
 export function loadName(): ImageTag {
   const below = `${reservedComponent}/${ownOwner()}/long/${randomBytes(16).toString('hex')}`;
-  return { name: `127.0.0.1:1/${below}`, tag: 'load' };
+  return { name: `${loadAddress}/${below}`, tag: 'load' };
 }
 
 /** How long an abort waits for a name to be taken away; after that it goes on behind the caller's back. */

@@ -14,29 +14,77 @@ interface Leftover {
   readonly parsed: ParsedRelayName;
 }
 
+/** Tells whether the relay at an address, as the daemon sees it, is gone for certain. */
+export type AbsenceTest = (address: string) => Promise<boolean>;
+
+/** What a sweep could not decide. */
+export interface SweepResult {
+  /** Names were left whose process cannot be looked for. */
+  readonly inDoubt: boolean;
+}
+
 /**
  * Takes away the names that processes which are dead left in an engine; an image that has its own name not yet gets it
- * first, for it is whole. The names of a process that lives, or of which nothing is known, stay; so does every name that
- * no relay of this library made. What cannot be taken away is left for the next time: no pull fails for it.
+ * first, for it is whole. The names of a process that lives stay, and of one that cannot be looked for unless its relay
+ * is gone; so does every name that no relay of this library made. What cannot be taken away is left for the next time:
+ * no pull fails for it.
  *
+ * @param isGone asked once for each address of processes that cannot be looked for; without it their names stay
  * @throws the signal's own reason
  */
-export async function sweepLeftovers(daemon: DockerDaemon, signal: AbortSignal): Promise<void> {
+export async function sweepLeftovers(
+  daemon: DockerDaemon,
+  signal: AbortSignal,
+  isGone: AbsenceTest = async () => false,
+): Promise<SweepResult> {
+  let inDoubt = false;
+  const isGoneOnce = askOnce(isGone, signal);
+  const leftoversIn = async (names: ListedImage['tags']): Promise<readonly Leftover[]> => {
+    const found: Leftover[] = [];
+    for (const name of names) {
+      const parsed = parseRelayName(name);
+      if (parsed === null) continue;
+      const state = ownerState(parsed.instance);
+      const isLeft = state === 'dead' || (state === 'unknown' && (await isGoneOnce(parsed.address)));
+      if (isLeft) found.push({ name, parsed });
+      else if (state === 'unknown') inDoubt = true;
+    }
+    return found;
+  };
   try {
     const images = await daemon.list(signal);
     const { store } = await daemon.traits({ signal });
     for (const image of images) {
       // Podman 4.3 takes a digest that is gone by now for any image that has it.
-      const tags = leftoversIn(image.tags).filter(({ parsed }) => parsed.tag !== null || store !== 'podman');
+      const tags = (await leftoversIn(image.tags)).filter(({ parsed }) => parsed.tag !== null || store !== 'podman');
       for (const leftover of tags) await unlessFails(leftover, signal, () => sweep(daemon, leftover, signal));
       // Only there a digest is a name of its own, which may have got in before its tag did.
-      const digests = store === 'graph' && tags.length === 0 ? leftoversIn(image.digests) : [];
+      const digests = store === 'graph' && tags.length === 0 ? await leftoversIn(image.digests) : [];
       for (const leftover of digests) await unlessFails(leftover, signal, () => daemon.untag(leftover.name, signal));
     }
   } catch (error) {
     signal.throwIfAborted();
     log(null, 'the engine was not searched for what a crash left', { problem: problemOf(error) });
   }
+  return { inDoubt };
+}
+
+/** What cannot be found out is not certain. */
+function askOnce(isGone: AbsenceTest, signal: AbortSignal): AbsenceTest {
+  const answers = new Map<string, boolean>();
+  return async (address) => {
+    const known = answers.get(address);
+    if (known !== undefined) return known;
+    let answer = false;
+    try {
+      answer = await isGone(address);
+    } catch (error) {
+      signal.throwIfAborted();
+      log(null, 'it is not known whether a relay is gone', { address, problem: problemOf(error) });
+    }
+    answers.set(address, answer);
+    return answer;
+  };
 }
 
 /** Another process may be sweeping too. */
@@ -51,13 +99,6 @@ async function unlessFails({ name }: Leftover, signal: AbortSignal, work: () => 
 
 function problemOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function leftoversIn(names: ListedImage['tags']): readonly Leftover[] {
-  return names.flatMap((name) => {
-    const parsed = parseRelayName(name);
-    return parsed !== null && ownerState(parsed.instance) === 'dead' ? [{ name, parsed }] : [];
-  });
 }
 
 async function sweep(daemon: DockerDaemon, { name, parsed }: Leftover, signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { monotonicMs } from '../../clock/time.js';
 import type { DockerDaemon } from '../../engine/docker/docker-daemon.js';
-import { EngineFailure } from '../../engine/docker/engine-failure.js';
+import { EngineFailure, registryEvidenceOf } from '../../engine/docker/engine-failure.js';
 import { abortable, deriveAbort, withDeadline } from '../../policy/deadline.js';
 import type { Relay } from '../../relay/relay.js';
 
@@ -33,7 +33,7 @@ export async function reachesRelay(
   signal.throwIfAborted();
   using work = deriveAbort(signal);
   const { platform } = await daemon.traits({ signal });
-  const word = randomBytes(16).toString('hex');
+  const word = newWord();
   let isHeard = false;
   const heard = relay.heardOf(word, limits.totalMs, work.signal).then((answer) => {
     isHeard = answer;
@@ -51,14 +51,39 @@ export async function reachesRelay(
   }
 }
 
+/**
+ * Whether nobody listens at an address on a daemon's own loopback: the kernel under the daemon says so, wherever this
+ * process is. Whoever does listen there is asked as nobody, for what nobody has.
+ *
+ * @throws EngineFailure when the daemon cannot be asked; Error when it does not know in time; the signal's own reason
+ */
+export async function isDeserted(daemon: DockerDaemon, address: string, signal: AbortSignal): Promise<boolean> {
+  const { platform } = await daemon.traits({ signal });
+  const ms = handshakeLimits.totalMs;
+  const expired = (): Error => new Error(`the daemon did not find out within ${ms} ms who is at ${address}`);
+  const failure = await withDeadline({ ms, signal, expired }, (limited) =>
+    ask(daemon, { word: newWord(), address, platform }, limited),
+  );
+  const evidence = failure === null ? null : registryEvidenceOf(failure);
+  return evidence?.kind === 'connection' && evidence.code === 'refused';
+}
+
+function newWord(): string {
+  return randomBytes(16).toString('hex');
+}
+
 interface Question {
   readonly word: string;
   readonly address: string;
   readonly platform: string;
 }
 
-/** Resolves when the daemon has given up, as it should: there is nothing to pull. */
-async function ask(daemon: DockerDaemon, { word, address, platform }: Question, signal: AbortSignal): Promise<void> {
+/** Resolves with why the daemon has given up, as it should: there is nothing to pull. */
+async function ask(
+  daemon: DockerDaemon,
+  { word, address, platform }: Question,
+  signal: AbortSignal,
+): Promise<EngineFailure | null> {
   const pull = daemon.pull(
     {
       name: `${address}/pull-failover/handshake/${word}`,
@@ -73,9 +98,11 @@ async function ask(daemon: DockerDaemon, { word, address, platform }: Question, 
   );
   try {
     for await (const _ of pull) continue;
+    return null;
   } catch (error) {
     if (signal.aborted || !(error instanceof EngineFailure)) throw error;
     if (error.isLost || error.fault === 'unreachable' || error.fault === 'daemon') throw error;
+    return error;
   }
 }
 

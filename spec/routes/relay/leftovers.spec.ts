@@ -1,12 +1,23 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { dockerParts } from '../../../lib/engine/docker/docker-engine.js';
+import { replaceTimeSource } from '../../../lib/clock/time.js';
+import { dockerEngine, dockerParts } from '../../../lib/engine/docker/docker-engine.js';
+import type { DockerLike } from '../../../lib/engine/docker/docker-like.js';
 import { ownOwner } from '../../../lib/files/process-owner.js';
 import { parseReference } from '../../../lib/image/reference.js';
+import type { Relay } from '../../../lib/relay/relay.js';
 import { relayName } from '../../../lib/relay/relay-name.js';
+import { startRelay } from '../../../lib/relay/start-relay.js';
+import { chooseRoute } from '../../../lib/routes/choose.js';
+import { loadName } from '../../../lib/routes/load/load-names.js';
 import { sweepLeftovers } from '../../../lib/routes/relay/leftovers.js';
+import { isRelayGone } from '../../../lib/routes/relay/relay-gone.js';
+import { handshakeLimits } from '../../../lib/routes/relay/relay-handshake.js';
 import { seededImage, startRegistryDouble } from '../../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
 import { failureOf } from '../../support/failure-of.js';
+import { until } from '../../support/until.js';
 import { createContainerFrom, engineKinds, namesIn } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
 import { type OwnerChild, startOwnerChild } from './support/owner-child.js';
@@ -14,6 +25,46 @@ import { openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig
 
 /** Where the dead process's relay was. */
 const address = '127.0.0.1:40001';
+
+/** Processes that cannot be looked for from here. */
+const strangers: Readonly<Record<'ofAnotherBoot' | 'inAContainer' | 'withoutProc', string>> = {
+  ofAnotherBoot: '123-456-0123456789ab-789',
+  inAContainer: ownOwner().replace(/\d+$/, '4026539999'),
+  withoutProc: '123-0-0123456789ab-0',
+};
+
+const never: AbortSignal = new AbortController().signal;
+
+function nameBy(owner: string, reference: string, at: string = address): string {
+  const { repository, tag } = relayName(parseReference(reference), owner, at);
+  return `${at}/${repository}:${tag}`;
+}
+
+async function openRelay(): Promise<Relay> {
+  return startRelay({ listen: { host: '127.0.0.1', port: 0 }, advertise: null });
+}
+
+/** Takes connections, and never says a word. */
+async function startSilence(): Promise<{
+  readonly address: string;
+  readonly isAsked: () => boolean;
+  readonly close: () => void;
+}> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    sockets.push(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    isAsked: () => sockets.length > 0,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
 
 for (const kind of Object.values(engineKinds)) {
   describe(`what dead processes left in ${kind.title}`, function () {
@@ -39,8 +90,16 @@ for (const kind of Object.values(engineKinds)) {
       await rig.clear();
     });
 
-    const sweep = (signal: AbortSignal = new AbortController().signal): Promise<void> =>
-      sweepLeftovers(dockerParts(rig.engine).daemon, signal);
+    const sweep = (signal: AbortSignal = never) => sweepLeftovers(dockerParts(rig.engine).daemon, signal);
+
+    /** As a host with this relay does, or one without. */
+    async function sweepThrough(own: Relay | null): Promise<boolean> {
+      const { daemon } = dockerParts(rig.engine);
+      const { inDoubt } = await sweepLeftovers(daemon, never, (at) =>
+        isRelayGone({ daemon, address: at, own, signal: never }),
+      );
+      return inDoubt;
+    }
 
     /** Brings an image, which then has no name but these. */
     async function leave(seed: string, ...names: readonly string[]): Promise<string> {
@@ -56,10 +115,6 @@ for (const kind of Object.values(engineKinds)) {
       return imageId;
     }
 
-    const nameBy = (owner: string, reference: string): string => {
-      const { repository, tag } = relayName(parseReference(reference), owner, address);
-      return `${address}/${repository}:${tag}`;
-    };
     const shown = async (): Promise<readonly string[]> =>
       (await namesIn(rig.docker)).map((name) => name.replace(/^docker\.io\/(?:library\/)?/, ''));
     const idOf = async (name: string): Promise<string> => (await rig.docker.getImage(name).inspect()).Id;
@@ -113,11 +168,46 @@ for (const kind of Object.values(engineKinds)) {
       const names = [
         nameBy(alive.owner, 'quay.io/team/app:1'),
         nameBy(ownOwner(), 'quay.io/team/app:2'),
-        nameBy('123-456-0123456789ab-789', 'quay.io/team/app:3'),
-        nameBy('123-0-0123456789ab-0', 'quay.io/team/app:4'),
+        nameBy(strangers.ofAnotherBoot, 'quay.io/team/app:3'),
+        nameBy(strangers.withoutProc, 'quay.io/team/app:4'),
       ];
       await leave('in use', ...names);
-      await sweep();
+      expect(await sweep()).to.deep.equal({ inDoubt: true });
+      expect(await shown()).to.have.members(names);
+    });
+
+    for (const [who, owner] of Object.entries(strangers)) {
+      it(`is that of a process nobody can look for (${who}) when no relay listens for it any more`, async () => {
+        const relay = await openRelay();
+        const name = nameBy(owner, 'quay.io/team/app:1', relay.address);
+        await leave(`by a stranger ${who}`, name);
+        expect(await sweepThrough(rig.relay), 'in doubt').to.equal(true);
+        expect(await shown(), 'while its relay listens').to.deep.equal([name]);
+        await relay.close();
+        expect(await sweepThrough(rig.relay), 'in doubt').to.equal(false);
+        expect(await shown()).to.deep.equal(['quay.io/team/app:1']);
+        await createContainerFrom(rig.docker, 'quay.io/team/app:1');
+      });
+    }
+
+    it('is that of a host in a container which was made anew, and has the published port again', async () => {
+      const name = nameBy(strangers.inAContainer, 'quay.io/team/app:1', rig.relay.address);
+      await leave('by its forerunner', name);
+      await sweepThrough(null);
+      expect(await shown(), 'to a host with another relay').to.deep.equal([name]);
+      await sweepThrough(rig.relay);
+      expect(await shown()).to.deep.equal(['quay.io/team/app:1']);
+    });
+
+    it('stays where a refusal proves nothing: beyond a network, and of a load, which never listens', async () => {
+      const { name, tag } = loadName();
+      const names = [
+        nameBy(strangers.ofAnotherBoot, 'quay.io/team/app:1', '192.0.2.9:40001'),
+        nameBy(strangers.ofAnotherBoot, 'quay.io/team/app:1', 'relay.example:40001'),
+        `${name.replace(ownOwner(), strangers.ofAnotherBoot)}:${tag}`,
+      ];
+      await leave('beyond a network', ...names);
+      expect(await sweepThrough(rig.relay), 'in doubt').to.equal(true);
       expect(await shown()).to.have.members(names);
     });
 
@@ -146,6 +236,64 @@ for (const kind of Object.values(engineKinds)) {
       const reason = new Error('given up');
       expect(await failureOf(sweep(AbortSignal.abort(reason)))).to.equal(reason);
       expect(await shown()).to.deep.equal([name]);
+    });
+
+    describe('to a host that lives for weeks', () => {
+      /** Lets time pass for whoever asks the library's clock. */
+      let passMs = 0;
+      let restore = (): void => {};
+      beforeEach(() => {
+        passMs = 0;
+        restore = replaceTimeSource({ monotonicMs: () => performance.now() + passMs, epochMs: Date.now });
+      });
+      afterEach(() => restore());
+
+      it('is looked for again, every ten minutes at most', async () => {
+        let searches = 0;
+        const { modem } = rig.docker;
+        const counted: DockerLike = {
+          modem: {
+            dial: (options, callback) => {
+              if (options.path.startsWith('/images/json')) searches += 1;
+              modem.dial(options, callback);
+            },
+          },
+        };
+        await using engine = dockerEngine(counted);
+        const choose = () => chooseRoute(engine, async () => rig.relay, never);
+        await choose();
+        const name = nameBy(dead.owner, 'quay.io/team/app:1');
+        await leave('by a neighbour', name);
+        passMs = 590_000;
+        for (let times = 0; times < 3; times += 1) await choose();
+        expect(searches).to.equal(1);
+        expect(await shown()).to.deep.equal([name]);
+        passMs = 610_000;
+        await choose();
+        await until(async () => (await shown()).join() === 'quay.io/team/app:1', 'it has its own name');
+        await choose();
+        expect(searches).to.equal(2);
+      });
+
+      it('is not waited for, however long it takes to find out', async () => {
+        const silence = await startSilence();
+        const name = nameBy(strangers.ofAnotherBoot, 'quay.io/team/app:1', silence.address);
+        await leave('by a stranger', name);
+        await using engine = dockerEngine(rig.docker);
+        const choose = () => chooseRoute(engine, async () => rig.relay, never);
+        try {
+          const startedAtMs = performance.now();
+          expect(await choose()).to.include({ route: 'relay' });
+          expect(performance.now() - startedAtMs).to.be.below(handshakeLimits.totalMs / 2);
+          await until(silence.isAsked);
+          expect(await shown()).to.deep.equal([name]);
+        } finally {
+          silence.close();
+        }
+        passMs = 610_000;
+        await choose();
+        await until(async () => (await shown()).join() === 'quay.io/team/app:1', 'it has its own name');
+      });
     });
   });
 }
