@@ -1,11 +1,14 @@
+import type { DaemonCredentials } from '../engine/docker/docker-daemon.js';
 import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.js';
 import { formatPlatform, parsePlatform } from '../image/platform.js';
 import type { Reference } from '../image/reference.js';
 import { createLog } from '../log/log.js';
 import { withDeadline } from '../policy/deadline.js';
+import { ownCredentialsOf } from '../puller/own-credentials.js';
 import type { Puller } from '../puller/puller.js';
 import type { Credentials } from '../registries/credentials.js';
 import { canonicalHost } from '../registries/prefix.js';
+import { daemonCredentials } from '../routes/direct/direct-credentials.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { PullReport } from '../vocabulary/report.js';
 
@@ -20,6 +23,7 @@ export interface DigestNaming {
   readonly engine: DockerEngine;
   readonly reference: Reference;
   readonly report: PullReport;
+  /** Given by the caller, for the image's own registry. */
   readonly credentials: Credentials | null;
   readonly signal: AbortSignal;
 }
@@ -61,17 +65,24 @@ async function isWell({ puller, reference }: DigestNaming): Promise<boolean> {
 }
 
 async function pullName(naming: DigestNaming, signal: AbortSignal): Promise<void> {
-  const { engine, reference, report, credentials } = naming;
+  const { engine, reference, report } = naming;
   const lines = dockerParts(engine).daemon.pull(
     {
       name: reference.name,
       object: String(reference.digest),
       platform: formatPlatform(parsePlatform(report.platform)),
-      credentials:
-        credentials !== null && 'username' in credentials ? { ...credentials, serveraddress: reference.host } : null,
+      credentials: await credentialsOf(naming, signal),
     },
     signal,
   );
   // What it has to say until it has done so is nothing that its caller asked for.
   for await (const _ of lines);
+}
+
+/** What the engine is to show the image's own registry, as the pull did: the caller's, else the puller's own. */
+async function credentialsOf(naming: DigestNaming, signal: AbortSignal): Promise<DaemonCredentials | null> {
+  const { puller, engine, reference } = naming;
+  const credentials = naming.credentials ?? (await ownCredentialsOf(puller, reference)?.get({ signal })) ?? null;
+  const { store } = await dockerParts(engine).daemon.traits({ signal });
+  return credentials === null ? null : daemonCredentials(credentials, reference.host, store);
 }

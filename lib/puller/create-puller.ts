@@ -10,6 +10,7 @@ import { explainPlan } from './explain.js';
 import { Joins } from './join.js';
 import { startPull, type StartWork } from './start-work.js';
 import { parsePullerOptions, type PullerOptions } from './options.js';
+import { keepCredentials } from './own-credentials.js';
 import type { CloseOptions, Puller } from './puller.js';
 
 /**
@@ -89,5 +90,6 @@ export function createPullerIn(surroundings: PullerSurroundings, options: Puller
     },
     [Symbol.asyncDispose]: () => puller.close(),
   };
+  keepCredentials(puller, settings.replicaSets);
   return puller;
 }

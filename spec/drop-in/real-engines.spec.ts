@@ -35,6 +35,31 @@ const timeouts = {
   layers: { firstByteMs: 1_000, stallMs: 600 },
 } as const;
 
+const basic = { kind: 'basic', users: { ann: 's3cret' } } as const;
+const bearer = { kind: 'bearer', users: { ann: 'unused' }, identityTokens: { 't0ken-of-ann': 'ann' } } as const;
+
+/** Where the credentials for a registry come from. */
+const privately = [
+  {
+    what: 'the puller itself has credentials for',
+    auth: basic,
+    registry: { credentials: { username: 'ann', password: 's3cret' } },
+    authconfig: undefined,
+  },
+  {
+    what: 'the puller itself has an identity token for',
+    auth: bearer,
+    registry: { credentials: { identityToken: 't0ken-of-ann' } },
+    authconfig: undefined,
+  },
+  {
+    what: 'the caller has an identity token for',
+    auth: bearer,
+    registry: { credentials: 'none' },
+    authconfig: { identitytoken: 't0ken-of-ann' } as Dockerode.AuthConfig,
+  },
+] as const;
+
 for (const kind of Object.values(engineKinds)) {
   describe(`a dockerode with failover before ${kind.title}`, function () {
     this.timeout(60_000);
@@ -180,6 +205,18 @@ for (const kind of Object.values(engineKinds)) {
       await createContainerFrom(docker, name);
       await expectNothingLeft((await docker.getImage(name).inspect()).Id);
     });
+
+    for (const { what, auth, registry, authconfig } of privately) {
+      it(`lets a container be created from the digest of an image that ${what}`, async () => {
+        const quay = await start({ auth, strict: false });
+        const docker = wrap([], { registries: [{ prefix: `${quay.host}/team`, ...registry }] });
+        const name = `${quay.host}/team/app@${image.digest}`;
+        const output = await follow(docker, await docker.pull(name, { authconfig }));
+        expect(output.at(-1)?.status).to.equal(`Status: Downloaded newer image for ${name}`);
+        await createContainerFrom(docker, name);
+        await expectNothingLeft((await docker.getImage(name).inspect()).Id);
+      });
+    }
 
     it('rejects with 404 when the credentials are wrong, and repeats them nowhere', async () => {
       const auth = { kind: 'basic', users: { ann: 's3cret' } } as const;
