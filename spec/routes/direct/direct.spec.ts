@@ -6,19 +6,16 @@ import { type Fault, layers, metadata, seededImage, type TestImage } from '../..
 import { closeHeartRigs } from '../../failover/support/heart-rig.js';
 import { registryUser, requireDockerRegistry } from '../../support/docker-registry.js';
 import { failureOf } from '../../support/failure-of.js';
-import { startPodman } from '../../support/podman-engine.js';
 import { until } from '../../support/until.js';
-import { type EngineKind, engineKinds } from '../load/support/load-rig.js';
+import { engineKinds } from '../load/support/load-rig.js';
 import { openPull } from '../support/other-client.js';
-import { type DirectPullOptions, type DirectRig, openDirectRig, type StartedDirectPull } from './support/direct-rig.js';
-
-/** Podman that takes plain HTTP from loopback by itself, and so tells of layers as Docker does. */
-const configuredPodman: EngineKind = {
-  ...engineKinds.podman,
-  title: 'Podman that trusts its loopback',
-  start: () =>
-    startPodman({ registryConfig: '[[registry]]\nprefix = "127.0.0.1"\nlocation = "127.0.0.1"\ninsecure = true\n' }),
-};
+import {
+  configuredPodman,
+  type DirectPullOptions,
+  type DirectRig,
+  openDirectRig,
+  type StartedDirectPull,
+} from './support/direct-rig.js';
 
 const credentialsOf = (username: string, password: string): CredentialSource =>
   parseCredentials({ username, password }, 'credentials', 'registry');

@@ -26,8 +26,17 @@ import {
 import type { Digest } from '../../../../lib/vocabulary/digest.js';
 import { type HeartPull, openHeartRig } from '../../../failover/support/heart-rig.js';
 import { type DockerRegistry, registryUser, startDockerRegistry } from '../../../support/docker-registry.js';
+import { startPodman } from '../../../support/podman-engine.js';
 import type { RealEngine } from '../../../support/real-engine.js';
-import { treeOf } from '../../load/support/load-rig.js';
+import { type EngineKind, engineKinds, treeOf } from '../../load/support/load-rig.js';
+
+/** Podman that takes plain HTTP from loopback by itself, and so tells of layers as Docker does. */
+export const configuredPodman: EngineKind = {
+  ...engineKinds.podman,
+  title: 'Podman that trusts its loopback',
+  start: () =>
+    startPodman({ registryConfig: '[[registry]]\nprefix = "127.0.0.1"\nlocation = "127.0.0.1"\ninsecure = true\n' }),
+};
 
 /** Long against what a busy machine needs for a healthy answer, short for a spec. */
 export const directSpecLimits: DirectLimits = {
