@@ -1,9 +1,4 @@
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import {
   layers,
@@ -14,6 +9,7 @@ import {
 } from '../../../lib/testing/index.js';
 import { requireDockerd, startDockerd } from '../../support/docker-engine.js';
 import type { RealEngine } from '../../support/real-engine.js';
+import { type HeardSocket, listenIn } from '../support/heard-socket.js';
 import { type HostAnswer, type HostChild, type HostClosed, startHostChild } from '../support/host-child.js';
 import { expectInDaemon, expectNoRelayNames } from '../support/image-in-daemon.js';
 
@@ -32,13 +28,6 @@ const secrets: readonly string[] = [
     [`${name}:${password}`, password].map((text) => Buffer.from(text).toString('base64').replace(/=*$/, '')),
   ),
 ];
-
-/** The socket of a daemon, of which every byte that is sent to it is written down. */
-interface HeardSocket {
-  readonly path: string;
-  readonly text: string;
-  close(): Promise<void>;
-}
 
 describe('Credentials of registries', function () {
   this.timeout(60_000);
@@ -207,38 +196,4 @@ function commandLines(): readonly string[] {
         return '';
       }
     });
-}
-
-async function listenIn(socketPath: string): Promise<HeardSocket> {
-  const directory = await mkdtemp(join(tmpdir(), 'pull-failover-heard-'));
-  const path = join(directory, 'docker.sock');
-  const sockets = new Set<net.Socket>();
-  let text = '';
-  const server = net.createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = net.connect({ path: socketPath, allowHalfOpen: true });
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-    }
-    client.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
-    client.on('error', () => upstream.destroy());
-    upstream.on('error', () => client.destroy());
-    // A client that goes away has to be missed.
-    client.once('close', () => upstream.destroy());
-    upstream.once('close', () => client.destroy());
-    client.pipe(upstream).pipe(client);
-  });
-  server.listen(path);
-  await once(server, 'listening');
-  return {
-    path,
-    get text() {
-      return text;
-    },
-    close: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-      await rm(directory, { recursive: true });
-    },
-  };
 }
