@@ -1566,7 +1566,7 @@ export declare interface Reason {
 }
 
 /** What exactly was seen, in a word that stays the same over versions. */
-export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'connection-closed' | 'connection-timed-out' | 'host-unreachable' | 'dns-not-found' | 'dns-failed' | 'dns-down' | 'egress-down' | 'tls-failed' | 'proxy-failed' | 'request-late' | 'metadata-late' | 'first-byte-late' | 'stalled' | 'too-slow' | 'layers-late' | 'extract-late' | `http-${number}` | 'digest-mismatch' | 'length-mismatch' | 'range-mismatch' | 'content-encoded' | 'malformed-json' | 'malformed-response' | 'media-type-mismatch' | 'too-large' | 'redirect-loop' | 'redirect-downgrade' | 'redirect-private' | 'redirect-malformed' | 'challenge-malformed' | 'realm-untrusted' | 'token-malformed' | 'credentials-unavailable' | 'credentials-rejected' | 'contact-forbidden' | 'disk-full' | 'disk-failed' | 'process-late' | 'platform-missing' | 'image-unsupported' | 'engine-failed' | 'engine-wedged' | 'engine-poisoned' | 'deadline' | 'aborted' | 'unexpected';
+export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'connection-closed' | 'connection-timed-out' | 'host-unreachable' | 'dns-not-found' | 'dns-failed' | 'dns-down' | 'egress-down' | 'tls-failed' | 'proxy-failed' | 'request-late' | 'metadata-late' | 'first-byte-late' | 'stalled' | 'too-slow' | 'layers-late' | 'extract-late' | `http-${number}` | 'digest-mismatch' | 'length-mismatch' | 'range-mismatch' | 'short-ranges' | 'content-encoded' | 'malformed-json' | 'malformed-response' | 'media-type-mismatch' | 'too-large' | 'redirect-loop' | 'redirect-downgrade' | 'redirect-private' | 'redirect-malformed' | 'challenge-malformed' | 'realm-untrusted' | 'token-malformed' | 'credentials-unavailable' | 'credentials-rejected' | 'contact-forbidden' | 'disk-full' | 'disk-failed' | 'process-late' | 'platform-missing' | 'image-unsupported' | 'engine-failed' | 'engine-wedged' | 'engine-poisoned' | 'deadline' | 'aborted' | 'unexpected';
 
 /** How blobs are redirected. */
 export declare interface RedirectOptions {
@@ -1969,7 +1969,10 @@ export declare interface Timeouts {
         readonly firstByteMs?: number;
         /** From one body byte of a blob to the next. Default 4,000. */
         readonly stallMs?: number;
-        /** The floor of a blob's rate, in bytes per second, while another candidate could do better. Default 32,768. */
+        /**
+         * The floor of a blob's rate, in bytes per second, while another candidate could do better; over all the requests that
+         * a registry gets for the blob. Default 32,768.
+         */
         readonly minBytesPerSecond?: number;
         /** The sliding window over which that rate is measured; `Infinity` for no floor. Default 15,000. */
         readonly windowMs?: number;

@@ -1,18 +1,14 @@
 import type { BlobBody } from '../distribution/client.js';
 import { ExchangeError } from '../distribution/wire-error.js';
-import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
-import { createThroughput } from '../policy/throughput.js';
-import type { LimitName } from '../vocabulary/evidence.js';
+import { startLoopTimer } from '../policy/loop-timer.js';
+import type { DeliveryFloor } from './delivery-floor.js';
 
 /** What a body must keep up with while somebody waits for it. */
 export interface BodyLimits {
   /** Longest silence, in milliseconds. */
   readonly stallMs: number;
-  /** The floor, over a sliding window. */
-  readonly minBytesPerSecond: number;
-  readonly windowMs: number;
-  /** Whether the floor holds now: only while somebody else could do better. */
-  readonly enforceFloor: () => boolean;
+  /** Of the whole delivery that this body is a part of. */
+  readonly floor: DeliveryFloor;
 }
 
 /** Reads a body within its limits. */
@@ -22,60 +18,46 @@ export interface WatchedBody {
   close(): void;
 }
 
-/** How often the floor is looked at, as a share of its window: late by at most this much, half a second by default. */
-const floorChecksPerWindow = 30;
-
 /**
  * Watches over a body. Both clocks run only while bytes are waited for: a slow reader, whose own work lies between
  * two reads, is never taken for a slow registry.
  */
-export function watchBody(body: BlobBody, limits: BodyLimits): WatchedBody {
-  const { stallMs, minBytesPerSecond, windowMs } = limits;
-  const throughput = createThroughput(windowMs);
+export function watchBody(body: BlobBody, { stallMs, floor }: BodyLimits): WatchedBody {
   let expire: ((error: ExchangeError) => void) | null = null;
 
-  const expired = (limit: LimitName, value: number, message: string): void => {
-    const evidence = { kind: 'limit', limit, value, bytes: body.bytes } as const;
-    expire?.(new ExchangeError(message, { evidence, phase: 'layers' }));
-  };
-
   const stall = startLoopTimer(stallMs, () => {
-    expired('layers.stallMs', stallMs, `no byte for ${stallMs} ms`);
+    const evidence = { kind: 'limit', limit: 'layers.stallMs', value: stallMs, bytes: body.bytes } as const;
+    expire?.(new ExchangeError(`no byte for ${stallMs} ms`, { evidence, phase: 'layers' }));
   });
   stall.pause();
 
-  const hasFloor = minBytesPerSecond > 0 && Number.isFinite(windowMs);
-  let floor: LoopTimer | null = null;
-  const checkFloor = (): void => {
-    if (throughput.covered() && throughput.bytesPerSecond() < minBytesPerSecond && limits.enforceFloor()) {
-      const rate = Math.round(throughput.bytesPerSecond());
-      expired('layers.minBytesPerSecond', minBytesPerSecond, `${rate} bytes/s over ${windowMs} ms`);
-    }
-    floor = startLoopTimer(Math.max(1, Math.ceil(windowMs / floorChecksPerWindow)), checkFloor);
-  };
-  if (hasFloor) checkFloor();
+  const checks = startLoopTimer(floor.checkMs, () => {
+    checks.restart();
+    const error = floor.tooSlow();
+    if (error !== null) expire?.(error);
+  });
 
   return {
     async read() {
       const expiry = new Promise<never>((_, reject) => {
         expire = reject;
       });
-      throughput.resume();
+      floor.resume();
       stall.restart();
       stall.resume();
       try {
         const chunk = await Promise.race([body.read(), expiry]);
-        if (chunk !== null) throughput.add(chunk.length);
+        if (chunk !== null) floor.arrived(chunk.length);
         return chunk;
       } finally {
         expire = null;
         stall.pause();
-        throughput.pause();
+        floor.pause();
       }
     },
     close() {
       stall.cancel();
-      floor?.cancel();
+      checks.cancel();
       body.cancel();
     },
   };

@@ -1,9 +1,12 @@
 import { ExchangeError } from '../distribution/wire-error.js';
 import { deriveAbort } from '../policy/deadline.js';
+import { loopMs } from '../policy/loop-timer.js';
+import type { Answerer } from '../vocabulary/evidence.js';
 import type { Assembly } from './assembly.js';
 import { watchBody } from './body-watch.js';
 import type { Candidate } from './candidate.js';
 import type { HeartContext } from './context.js';
+import { createDeliveryFloor, type DeliveryFloor } from './delivery-floor.js';
 
 /** A candidate failed elsewhere while this request was still queued for a connection to it: ask the next one instead. */
 export class LeftQueueError extends Error {
@@ -23,29 +26,36 @@ export interface Delivery {
 
 /**
  * Lets one candidate deliver what is still missing, from the byte that was reached. Several requests are made only
- * where it answers ranges shorter than asked.
+ * where it answers ranges shorter than asked; while somebody else could do better, only as long as they bring enough.
  *
  * @throws ExchangeError, SinkError, LeftQueueError, or the signal's own reason
  */
 export async function deliverBlob(delivery: Delivery): Promise<void> {
-  while (!delivery.assembly.isComplete) {
-    const before = delivery.assembly.offset;
-    await deliverOnce(delivery);
-    if (!delivery.assembly.isComplete && delivery.assembly.offset === before) {
-      throw new ExchangeError(`the answer ended at byte ${before} of ${delivery.assembly.size}`, {
+  const { assembly, isLast } = delivery;
+  const { minBytesPerSecond, windowMs } = delivery.context.limits.layers;
+  const floor = createDeliveryFloor({ minBytesPerSecond, windowMs, holds: () => !isLast && hasBetter(delivery) });
+  while (!assembly.isComplete) {
+    const before = assembly.offset;
+    const answerer = await deliverOnce(delivery, floor);
+    if (assembly.isComplete) return;
+    if (assembly.offset === before) {
+      throw new ExchangeError(`the answer ended at byte ${before} of ${assembly.size}`, {
         evidence: { kind: 'content', code: 'length-mismatch', from: 'registry' },
         phase: 'layers',
       });
     }
+    floor.answerEnded(answerer);
   }
 }
 
-async function deliverOnce(delivery: Delivery): Promise<void> {
+/** One request, and who answered it. */
+async function deliverOnce(delivery: Delivery, floor: DeliveryFloor): Promise<Answerer> {
   const { context, candidate, assembly, isLast } = delivery;
   const { layers, lastCandidate } = context.limits;
   const patience = isLast ? lastCandidate : layers;
   using work = deriveAbort(context.signal);
   const queue = leaveQueueWhenSentLast(delivery, work.abort);
+  let heldSinceMs: number | undefined;
   try {
     const answer = await candidate.client.openBlob({
       repository: candidate.repository,
@@ -57,16 +67,17 @@ async function deliverOnce(delivery: Delivery): Promise<void> {
       requestMs: context.limits.metadata.requestMs,
       firstByteMs: patience.firstByteMs,
       signal: work.signal,
-      onConnection: queue.holdsConnection,
+      onConnection: (holds) => {
+        heldSinceMs = holds ? loopMs() : undefined;
+        queue.holdsConnection(holds);
+      },
     });
-    const body = watchBody(answer.body, {
-      stallMs: patience.stallMs,
-      minBytesPerSecond: layers.minBytesPerSecond,
-      windowMs: layers.windowMs,
-      enforceFloor: () => !isLast && hasBetter(delivery),
-    });
+    // Told last for the connection that the answer came over: neither our own queue nor a token was waited for since.
+    floor.resume(heldSinceMs);
+    const body = watchBody(answer.body, { stallMs: patience.stallMs, floor });
     try {
       await copyBody(delivery, body.read, assembly.offset - answer.start);
+      return answer.answerer;
     } finally {
       body.close();
     }

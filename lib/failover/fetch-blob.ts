@@ -7,6 +7,7 @@ import { Assembly, type WantedBlob } from './assembly.js';
 import type { Candidate } from './candidate.js';
 import type { HeartContext } from './context.js';
 import { deliverBlob, LeftQueueError } from './deliver-blob.js';
+import { TooLittleError } from './delivery-floor.js';
 import { judgeThrown, SinkError, sinkFailure, stopError, type Judged } from './failure.js';
 import { exhausted, waitForLimited } from './limited.js';
 
@@ -181,7 +182,8 @@ class BlobFetch {
             this.#ruledOut.add(candidate);
             return false;
           case 'ill':
-            if (isAlone && this.#assembly.offset > before) break;
+            // Where it was only too slow, somebody who has not failed yet is left: let that one be asked alone.
+            if (isAlone && this.#assembly.offset > before && !(error instanceof TooLittleError)) break;
             return false;
           case 'limited':
             return false;

@@ -109,6 +109,13 @@ export const verdictTable: VerdictTable = {
       message: '{who} sent another range of {object} than was asked for',
     },
     {
+      when: { code: 'short-ranges' },
+      cause: 'registry-storage',
+      verdict: 'ill',
+      code: 'short-ranges',
+      message: '{who} sends {object} only in ranges that are far too short',
+    },
+    {
       when: { code: 'content-encoded' },
       cause: 'content',
       verdict: 'ill',

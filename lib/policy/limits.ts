@@ -17,7 +17,10 @@ export interface Timeouts {
     readonly firstByteMs?: number;
     /** From one body byte of a blob to the next. Default 4,000. */
     readonly stallMs?: number;
-    /** The floor of a blob's rate, in bytes per second, while another candidate could do better. Default 32,768. */
+    /**
+     * The floor of a blob's rate, in bytes per second, while another candidate could do better; over all the requests that
+     * a registry gets for the blob. Default 32,768.
+     */
     readonly minBytesPerSecond?: number;
     /** The sliding window over which that rate is measured; `Infinity` for no floor. Default 15,000. */
     readonly windowMs?: number;

@@ -60,6 +60,7 @@ export type Evidence =
         | 'digest-mismatch'
         | 'length-mismatch'
         | 'range-mismatch'
+        | 'short-ranges'
         | 'content-encoded'
         | 'malformed-json'
         | 'malformed-response'

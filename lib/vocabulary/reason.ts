@@ -50,6 +50,7 @@ export type ReasonCode =
   | 'digest-mismatch'
   | 'length-mismatch'
   | 'range-mismatch'
+  | 'short-ranges'
   | 'content-encoded'
   | 'malformed-json'
   | 'malformed-response'

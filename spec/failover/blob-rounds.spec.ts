@@ -164,4 +164,52 @@ describe('the patience with a registry', () => {
     const { pull } = await fetchFrom([slow, slow], { timeouts });
     expect(pull.attempts).to.deep.equal(['A registry-storage/too-slow ill']);
   });
+
+  describe('that answers only ranges shorter than asked', () => {
+    /** Of a blob that another one began, so that a range is asked for. */
+    const begun = [layers.truncate({ afterBytes: 1_000 })] as const;
+
+    it('is measured over all of them: one that brings a little each time is left', async () => {
+      const little = [layers.delay({ ms: 50 }), layers.shortRange({ maxBytes: 5_000 })];
+      const { rig, pull } = await fetchFrom([begun, little, []], { timeouts });
+      expect(pull.attempts.slice(1)).to.deep.equal(['B registry-storage/too-slow ill']);
+      const reached = 1_000 + 5_000 * blobRequests(rig, 'B').length;
+      expect(reached).to.be.below(size);
+      expect(starts(rig, 'C')).to.deep.equal([reached]);
+      expect(pull.sources.failovers.map(({ bytesKept }) => bytesKept)).to.deep.equal([1_000, reached]);
+    });
+
+    it('does not evade the floor by a body that drips between them', async () => {
+      const drip = [layers.drip({ bytesPerSecond: 10_000 }), layers.shortRange({ maxBytes: 1_000 })];
+      const { rig, pull } = await fetchFrom([begun, drip, []], { timeouts });
+      expect(pull.attempts.slice(1)).to.deep.equal(['B registry-storage/too-slow ill']);
+      expect(blobRequests(rig, 'B').length).to.be.within(1, 15);
+    });
+
+    it('is left after sixteen of them that bring next to nothing, however fast', async () => {
+      const { rig, pull } = await fetchFrom([begun, [layers.shortRange({ maxBytes: 1_000 })], []], {
+        timeouts: { layers: { ...timeouts.layers, minBytesPerSecond: 1 } },
+      });
+      expect(pull.attempts.slice(1)).to.deep.equal(['B registry-storage/short-ranges ill']);
+      expect(starts(rig, 'B')).to.deep.equal(Array.from({ length: 16 }, (_, index) => 1_000 + 1_000 * index));
+      expect(starts(rig, 'C')).to.deep.equal([17_000]);
+    });
+
+    it('is borne with when it is the last one left', async () => {
+      const little = [layers.delay({ ms: 20 }), layers.shortRange({ maxBytes: 2_000 })];
+      const { rig, pull } = await fetchFrom([begun, little], { timeouts });
+      expect(pull.attempts).to.have.length(1);
+      expect(blobRequests(rig, 'B')).to.have.length(Math.ceil((size - 1_000) / 2_000));
+    });
+  });
+
+  it('is short too with one that is asked alone, to find out who of two sent wrong bytes', async () => {
+    const lying = [layers.wrongBytes({ atByte: 0 }), layers.truncate({ afterBytes: mid })];
+    const { pull } = await fetchFrom([lying, [], [layers.drip({ bytesPerSecond: 5_000 })], []], { timeouts });
+    expect(pull.attempts).to.deep.equal([
+      'A registry-storage/connection-closed ill',
+      'C registry-storage/too-slow ill',
+      'A content/digest-mismatch ill',
+    ]);
+  });
 });
