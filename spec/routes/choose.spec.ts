@@ -168,7 +168,9 @@ describe('the choice of a route', function () {
   requireDockerd();
   let real: RealEngine;
   before(async () => {
-    real = await startDockerd({ registryConfig: { 'insecure-registries': ['10.20.0.0/16', 'relay.example:5055'] } });
+    real = await startDockerd({
+      registryConfig: { 'insecure-registries': ['10.20.0.0/16', 'relay.example:5055', '192.0.2.1'] },
+    });
   });
   after(() => real?.close());
 

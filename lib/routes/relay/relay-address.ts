@@ -20,7 +20,7 @@ export function isLoopback(host: string): boolean {
  */
 export function isTrustedPlain(
   address: string,
-  traits: Pick<EngineTraits, 'insecureCidrs' | 'insecureRegistries'>,
+  traits: Pick<EngineTraits, 'insecureCidrs' | 'insecureRegistries' | 'product'>,
 ): boolean {
   const host = hostOf(address);
   if (isLoopback(host) || isListed(address, traits)) return true;
@@ -42,9 +42,19 @@ export function isProxied(
   return ['http', 'https'].some((scheme) => proxyOf(new URL(`${scheme}://${address}/`)) !== null);
 }
 
-/** Whether a daemon's configuration names this `host:port`, or its host for all ports, as insecure. */
-export function isListed(address: string, { insecureRegistries }: Pick<EngineTraits, 'insecureRegistries'>): boolean {
-  return insecureRegistries.some((listed) => listed === address || listed === hostOf(address));
+/**
+ * Whether a daemon's configuration names this `host:port` as insecure. To Podman a host alone stands for all its ports,
+ * to Docker for none of them.
+ *
+ * @see https://github.com/moby/moby/blob/v26.1.5/registry/config.go `isSecureIndex`
+ */
+export function isListed(
+  address: string,
+  { insecureRegistries, product }: Pick<EngineTraits, 'insecureRegistries' | 'product'>,
+): boolean {
+  return insecureRegistries.some(
+    (listed) => listed === address || (product === 'podman' && listed === hostOf(address)),
+  );
 }
 
 function parsed(host: string): Address | null {

@@ -23,9 +23,10 @@ describe('the address of a relay', () => {
 
   it('may be spoken to in plain HTTP on loopback, in an insecure network, and where it is listed, and nowhere else', () => {
     const traits = {
+      product: 'docker',
       insecureCidrs: ['127.0.0.0/8', '10.20.0.0/16', 'fd00::/8', 'nonsense'],
-      insecureRegistries: ['relay.example:5055', 'every-port.example'],
-    };
+      insecureRegistries: ['relay.example:5055', 'without-port.example', '192.0.2.1'],
+    } as const;
     const trusted = [
       '127.0.0.1:5000',
       '127.9.9.9:1',
@@ -34,12 +35,20 @@ describe('the address of a relay', () => {
       '10.20.255.1:5000',
       '[fd12::1]:5000',
       'relay.example:5055',
-      'every-port.example:17',
     ];
-    const untrusted = ['10.21.0.1:5000', '[fe80::1]:5000', 'relay.example:5056', '192.0.2.1:5000', 'host.example:1'];
+    const untrusted = [
+      '10.21.0.1:5000',
+      '[fe80::1]:5000',
+      'relay.example:5056',
+      'without-port.example:17',
+      '192.0.2.1:5000',
+      'host.example:1',
+    ];
     expect(trusted.filter((address) => !isTrustedPlain(address, traits))).to.deep.equal([]);
     expect(untrusted.filter((address) => isTrustedPlain(address, traits))).to.deep.equal([]);
     expect(isListed('10.20.0.1:5000', traits), 'a network names no registry').to.equal(false);
+    const podman = { ...traits, product: 'podman' } as const;
+    expect(isTrustedPlain('without-port.example:17', podman), 'all ports, to Podman').to.equal(true);
   });
 });
 
