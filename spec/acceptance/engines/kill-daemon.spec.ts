@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { expect } from 'chai';
 import {
   createPuller,
@@ -9,25 +10,40 @@ import {
   type PullReport,
 } from '../../../lib/index.js';
 import { type RegistryDouble, seededImage, startRegistryDouble, type TestImage } from '../../../lib/testing/index.js';
+import { namesOf } from '../../contract/engine-contract.js';
 import { type DockerdOptions, requireDockerd, requireNextRelease, startDockerd } from '../../support/docker-engine.js';
 import { failureOf } from '../../support/failure-of.js';
 import type { RealEngine } from '../../support/real-engine.js';
+import { seededRandom } from '../../support/seeded-random.js';
 import { until } from '../../support/until.js';
 import { expectInDaemon, expectNoRelayNames } from '../support/image-in-daemon.js';
 
+/** Given again, the daemons are killed at the same moments. */
+const seed = Number(process.env['KILL_SEED'] ?? randomInt(2 ** 31));
+
 /** What the library gives a daemon to come back, which is no option. */
 const backWithinMs = 30_000;
+
+/** About as long as a daemon takes for an image that it has all bytes of. */
+const lateMs = 150;
 
 interface Daemon {
   readonly title: string;
   readonly require: () => void;
   readonly options: DockerdOptions;
+  /** How often it is killed at a random moment. */
+  readonly kills: number;
 }
 
 const daemons: readonly Daemon[] = [
-  { title: 'a daemon', require: requireDockerd, options: {} },
-  { title: 'a daemon with live-restore', require: requireDockerd, options: { liveRestore: true } },
-  { title: 'a daemon with a containerd store', require: requireNextRelease, options: { store: 'containerd' } },
+  { title: 'a daemon', require: requireDockerd, options: {}, kills: 8 },
+  { title: 'a daemon with live-restore', require: requireDockerd, options: { liveRestore: true }, kills: 0 },
+  {
+    title: 'a daemon with a containerd store',
+    require: requireNextRelease,
+    options: { store: 'containerd' },
+    kills: 4,
+  },
 ];
 
 describe('A pull whose daemon dies', function () {
@@ -49,23 +65,35 @@ describe('A pull whose daemon dies', function () {
   });
 
   interface OpenPull extends AsyncDisposable {
+    readonly name: string;
     readonly image: TestImage;
     readonly ended: Promise<PullReport>;
     readonly events: readonly PullEvent[];
     readonly health: () => readonly string[];
   }
 
-  function openPull(real: RealEngine, options: DockerEngineOptions): OpenPull {
+  /** A new image, in the registry. */
+  function newImage(): Pick<OpenPull, 'name' | 'image'> {
     images += 1;
     const image = seededImage({ bytes: [1_500_000, 700_000], seed: `its daemon dies ${images}` });
     registry.putImage(`team/app-${images}:1`, image);
+    return { image, name: `${registry.host}/team/app-${images}:1` };
+  }
+
+  function openPull(
+    real: RealEngine,
+    options: DockerEngineOptions,
+    signal: AbortSignal = new AbortController().signal,
+    { image, name }: Pick<OpenPull, 'name' | 'image'> = newImage(),
+  ): OpenPull {
     const engine = dockerEngine(real.docker, options);
     const puller = createPuller({ engine, registries: [`${registry.host}/team`] });
     const events: PullEvent[] = [];
     puller.events.on('*', (event) => events.push(event));
-    const ended = puller.pullWithFailover(`${registry.host}/team/app-${images}:1`);
+    const ended = puller.pullWithFailover(name, { signal });
     ended.catch(() => {});
     return {
+      name,
       image,
       ended,
       events,
@@ -75,6 +103,14 @@ describe('A pull whose daemon dies', function () {
         await engine.close();
       },
     };
+  }
+
+  /** How long a pull takes when nothing happens. */
+  async function timeHealthy(real: RealEngine): Promise<number> {
+    const startedMs = performance.now();
+    await using pull = openPull(real, { route: 'relay' });
+    await pull.ended;
+    return performance.now() - startedMs;
   }
 
   function expectNobodyBlamed({ events, health }: OpenPull): void {
@@ -101,7 +137,7 @@ describe('A pull whose daemon dies', function () {
     ['killed in the middle of an archive', half, 'load', (real: RealEngine) => real.kill()],
   ] as const;
 
-  for (const { title, require, options } of daemons) {
+  for (const { title, require, options, kills } of daemons) {
     describe(`${title}, which comes back`, () => {
       require();
       let real: RealEngine;
@@ -123,6 +159,49 @@ describe('A pull whose daemon dies', function () {
           expectNobodyBlamed(pull);
           await expectInDaemon(real, reference, pull.image);
           await expectNoRelayNames(real);
+        });
+      }
+
+      if (kills > 0) {
+        it(`and is killed at ${kills} random moments (KILL_SEED=${seed}), has each image whole or not at all, and every next pull goes well`, async () => {
+          const random = seededRandom(seed);
+          const healthyMs = await timeHealthy(real);
+          for (let kill = 0; kill < kills; kill += 1) {
+            // A third of them while it unpacks the image and gives it its name, which is soon over.
+            const isLate = kill % 3 === 2;
+            const waitMs = random() * (isLate ? lateMs : healthyMs);
+            const what = `kill ${kill}, ${waitMs.toFixed(0)} ms after ${isLate ? 'the last byte' : 'the beginning'}`;
+            // Every other host has no patience with a daemon that is away.
+            const isPatient = kill % 2 === 0;
+            const host = new AbortController();
+            const leaving = new Error('the daemon is away');
+            const pull = openPull(real, { route: 'relay' }, host.signal);
+            if (isLate) await lastByte(pull);
+            await new Promise((resolve) => setTimeout(resolve, waitMs));
+            const hadBegun = pull.events.some((event) => event.type === 'phase:started' && event.phase === 'layers');
+            await real.kill();
+            if (!isPatient) host.abort(leaving);
+            const ended = pull.ended.then(
+              () => 'well',
+              (error: unknown) => error,
+            );
+            const [outcome] = await Promise.all([ended, real.restart()]);
+            // A daemon that is away before it has to take anything is waited for by nobody.
+            if (outcome !== 'well' && outcome !== leaving) expect(isHostFaultError(outcome), what).to.equal(true);
+            if (isPatient && hadBegun) expect(outcome, what).to.equal('well');
+            expectNobodyBlamed(pull);
+            const isThere = (await namesOf(real)).includes(pull.name);
+            if (outcome === 'well') expect(isThere, what).to.equal(true);
+            if (isThere) await expectInDaemon(real, pull.name, pull.image);
+            await pull[Symbol.asyncDispose]();
+
+            await using next = openPull(real, { route: 'relay' }, undefined, pull);
+            const { route, source } = await next.ended;
+            expect({ route, source }, what).to.deep.equal({ route: 'relay', source: 'registry' });
+            await expectInDaemon(real, pull.name, pull.image);
+            await expectNoRelayNames(real);
+            expectNobodyBlamed(next);
+          }
         });
       }
 

@@ -4,6 +4,7 @@ import { type RegistryDouble, seededImage, startRegistryDouble } from '../../../
 import { namesOf } from '../../contract/engine-contract.js';
 import { hasNextRelease, requireDockerd, requireNextRelease, startDockerd } from '../../support/docker-engine.js';
 import type { RealEngine } from '../../support/real-engine.js';
+import { seededRandom } from '../../support/seeded-random.js';
 import { type HostChild, startHostChild } from '../support/host-child.js';
 import { expectInDaemon, expectNoRelayNames, removeFromDaemon } from '../support/image-in-daemon.js';
 
@@ -163,15 +164,4 @@ for (const { store, title, require } of stores) {
       await expectOwnImages();
     });
   });
-}
-
-/** Mulberry32: numbers from 0 to 1, the same ones for the same seed. */
-function seededRandom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
