@@ -1675,9 +1675,15 @@ export declare interface RegistryOptions {
     readonly prefix: string;
     /** Default: what Docker's `config.json` and its helpers say. */
     readonly credentials?: CredentialsOption;
-    /** Speaks HTTP without TLS. Default: on loopback, as Docker, unless one of `ca`, `cert`, `key` is given. */
+    /**
+     * Speaks HTTP without TLS. Default: on loopback, as Docker, unless there are certificates for it. Into a daemon that
+     * lists it as insecure: TLS whoever answers, and without TLS where it speaks none.
+     */
     readonly plainHttp?: boolean;
-    /** Authorities to trust beside the usual ones, PEM. */
+    /**
+     * Authorities to trust beside the usual ones, PEM. Without `ca`, `cert` and `key` they are what Docker's daemon has for
+     * this host and port, in `/etc/docker/certs.d`.
+     */
     readonly ca?: Pem | readonly Pem[];
     /** The certificate this registry wants from us, PEM, followed by its intermediates; comes with `key`. */
     readonly cert?: Pem | readonly Pem[];

@@ -8,6 +8,8 @@ import { createBoundedMap } from '../policy/bounded-map.js';
 export interface TlsIdentity {
   readonly id: string;
   readonly context: tls.SecureContext;
+  /** Whoever answers is taken for the host. */
+  readonly isAnyPeer: boolean;
 }
 
 /** A context with authorities of its own parses some 150 certificates; a puller has a handful of registries. */
@@ -22,10 +24,11 @@ export function ownIdentity(settings: RegistryTls): TlsIdentity {
 
 /**
  * How a host is recognised to which the registry has led us. As in Docker, the registry's authorities hold there too (a
- * company's storage has certificates of the company); our own certificate is nobody else's business.
+ * company's storage has certificates of the company), and so does that any peer will do; our own certificate is nobody
+ * else's business.
  */
-export function ledIdentity(settings: RegistryTls): TlsIdentity {
-  return identityOf(settings.ca === undefined ? {} : { ca: settings.ca });
+export function ledIdentity({ ca, anyPeer }: RegistryTls): TlsIdentity {
+  return identityOf({ ...(ca === undefined ? {} : { ca }), ...(anyPeer === undefined ? {} : { anyPeer }) });
 }
 
 /** How anybody else is recognised: a proxy. */
@@ -33,9 +36,9 @@ export function usualIdentity(): TlsIdentity {
   return identityOf({});
 }
 
-function identityOf({ ca, cert, key }: RegistryTls): TlsIdentity {
+function identityOf({ ca, cert, key, anyPeer }: RegistryTls): TlsIdentity {
   const id = createHash('sha256')
-    .update(JSON.stringify([ca, cert, key]))
+    .update(JSON.stringify([ca, cert, key, anyPeer]))
     .digest('base64url');
   const known = contexts.get(id);
   if (known !== undefined) return known;
@@ -44,7 +47,7 @@ function identityOf({ ca, cert, key }: RegistryTls): TlsIdentity {
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   });
-  const identity = { id, context };
+  const identity = { id, context, isAnyPeer: anyPeer === true };
   contexts.set(id, identity);
   return identity;
 }

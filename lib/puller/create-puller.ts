@@ -3,6 +3,7 @@ import { createEventBus, type EventBus } from '../events/event-bus.js';
 import { parseReference } from '../image/reference.js';
 import { deriveAbort, sleep } from '../policy/deadline.js';
 import { openOptionBag } from '../policy/option-bag.js';
+import type { DaemonCertificates } from '../registries/daemon-certificates.js';
 import type { PullReport } from '../vocabulary/report.js';
 import { callPull } from './caller.js';
 import { composeParts } from './compose.js';
@@ -30,12 +31,14 @@ export interface PullerSurroundings {
   readonly onClosing?: () => void;
   /** What a pull does once it was accepted; default: it asks registries. */
   readonly startWork?: StartWork;
+  /** By which registries are recognised whose options say nothing; default: those of Docker's daemon on this host. */
+  readonly certificates?: DaemonCertificates;
 }
 
 /** Makes a puller in given surroundings. @throws InvalidOptionError */
 export function createPullerIn(surroundings: PullerSurroundings, options: PullerOptions): Puller {
   const { bus, onClosing = () => {}, startWork = startPull } = surroundings;
-  const settings = parsePullerOptions(options);
+  const settings = parsePullerOptions(options, surroundings.certificates);
   const ending = deriveAbort();
   const parts = composeParts(settings, bus, ending.signal);
   const joins = new Joins();

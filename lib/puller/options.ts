@@ -5,6 +5,7 @@ import { hostPlatform, parsePlatform, type Platform } from '../image/platform.js
 import { openOptionBag, type OptionBag } from '../policy/option-bag.js';
 import { parseCredentials } from '../registries/credential-source.js';
 import type { CredentialsOption, CredentialSource } from '../registries/credentials.js';
+import type { DaemonCertificates } from '../registries/daemon-certificates.js';
 import type { RegistryOptions } from '../registries/registry.js';
 import {
   parseReplicaSets,
@@ -138,13 +139,17 @@ const pullKeys = [
 /** A tenth more requests keeps a dying registry's neighbours well, and covers every twentieth answer being late twice over. */
 const defaultHedgeBudget = 0.1;
 
-/** @throws InvalidOptionError */
-export function parsePullerOptions(options: PullerOptions): PullerSettings {
+/**
+ * @param certificates by which registries are recognised whose options say nothing; default: those of Docker's daemon
+ * @throws InvalidOptionError
+ */
+export function parsePullerOptions(options: PullerOptions, certificates?: DaemonCertificates): PullerSettings {
   const bag = openOptionBag('', options, pullerKeys);
   const replicaSets = parseReplicaSets({
     registries: bag.raw('registries'),
     replicaSets: bag.raw('replicaSets'),
     unlisted: bag.raw('unlisted'),
+    ...(certificates === undefined ? {} : { certificates }),
   });
   const known = replicaSets.registries.map(({ prefix }) => prefix);
   const hedge = bag.bag('transfer', ['hedge']).bag('hedge', ['metadataMs', 'budget']);

@@ -5,7 +5,7 @@ import { openOptionBag, type OptionBag } from '../policy/option-bag.js';
 import { parseCredentials } from './credential-source.js';
 import type { CredentialsOption, CredentialSource } from './credentials.js';
 import type { DockerConfig } from './docker-config.js';
-import { hostKind } from './host-kind.js';
+import { hostKind, type HostKind } from './host-kind.js';
 import { canonicalPrefix, dockerHubApi, hostPrefix, type Prefix } from './prefix.js';
 import { parseTls, type Pem, type RegistryTls } from './tls-options.js';
 
@@ -18,9 +18,15 @@ export interface RegistryOptions {
   readonly prefix: string;
   /** Default: what Docker's `config.json` and its helpers say. */
   readonly credentials?: CredentialsOption;
-  /** Speaks HTTP without TLS. Default: on loopback, as Docker, unless one of `ca`, `cert`, `key` is given. */
+  /**
+   * Speaks HTTP without TLS. Default: on loopback, as Docker, unless there are certificates for it. Into a daemon that
+   * lists it as insecure: TLS whoever answers, and without TLS where it speaks none.
+   */
   readonly plainHttp?: boolean;
-  /** Authorities to trust beside the usual ones, PEM. */
+  /**
+   * Authorities to trust beside the usual ones, PEM. Without `ca`, `cert` and `key` they are what Docker's daemon has for
+   * this host and port, in `/etc/docker/certs.d`.
+   */
   readonly ca?: Pem | readonly Pem[];
   /** The certificate this registry wants from us, PEM, followed by its intermediates; comes with `key`. */
   readonly cert?: Pem | readonly Pem[];
@@ -55,6 +61,8 @@ export interface Registry {
    */
   readonly isPrivate: boolean;
   readonly tls: RegistryTls;
+  /** What its own options say of TLS: one of `ca`, `cert` and `key`, else `plainHttp`, else nothing. */
+  readonly given: 'certificates' | 'scheme' | 'nothing';
   readonly resolves: boolean;
   readonly contact: boolean;
   readonly maxConnections: number;
@@ -123,9 +131,7 @@ function buildRegistry(prefix: Prefix, context: RegistryContext, bag: OptionBag 
   if (plainHttp === true && prefix.host === dockerHub) {
     throw new InvalidOptionError(bag.pathOf('plainHttp'), `true contradicts ${dockerHub}, which speaks TLS only`);
   }
-  // The name of Docker Hub is not where its API is.
-  const authority = prefix.host === dockerHub ? dockerHubApi : prefix.host;
-  const kind = hostKind(new URL(`https://${authority}`).hostname);
+  const kind = kindOf(prefix.host);
   const isPlain = plainHttp ?? (kind === 'loopback' && !hasTls);
   const contact = bag.boolean('contact') ?? true;
   const resolves = bag.boolean('resolves');
@@ -136,9 +142,10 @@ function buildRegistry(prefix: Prefix, context: RegistryContext, bag: OptionBag 
     prefix: prefix.text,
     host: prefix.host,
     path: prefix.path,
-    baseUrl: new URL(`${isPlain ? 'http' : 'https'}://${authority}`).origin,
+    baseUrl: baseUrlOf(prefix.host, isPlain ? 'http' : 'https'),
     isPrivate: kind !== 'public' || isPlain,
     tls,
+    given: hasTls ? 'certificates' : plainHttp === undefined ? 'nothing' : 'scheme',
     resolves: contact && (resolves ?? true),
     contact,
     maxConnections: bag.integer('maxConnections', { min: 1, max: mostConnections }) ?? defaultMaxConnections,
@@ -147,6 +154,25 @@ function buildRegistry(prefix: Prefix, context: RegistryContext, bag: OptionBag 
       ? parseCredentials(bag.raw('credentials'), bag.pathOf('credentials'), prefix.text)
       : context.dockerConfig.credentials(prefix.host),
   });
+}
+
+/** The same registry, spoken to in another way than its options would have it. */
+export function spokenTo(registry: Registry, scheme: 'https' | 'http', tls: RegistryTls): Registry {
+  return Object.freeze({
+    ...registry,
+    baseUrl: baseUrlOf(registry.host, scheme),
+    isPrivate: kindOf(registry.host) !== 'public' || scheme === 'http',
+    tls,
+  });
+}
+
+/** The name of Docker Hub is not where its API is. */
+function baseUrlOf(host: string, scheme: 'https' | 'http'): string {
+  return new URL(`${scheme}://${host === dockerHub ? dockerHubApi : host}`).origin;
+}
+
+function kindOf(host: string): HostKind {
+  return hostKind(new URL(`https://${host}`).hostname);
 }
 
 function parsePrefixOption(text: string, path: string): Prefix {

@@ -2,6 +2,7 @@ import { ImageRefusedError } from '../errors/image-refused-error.js';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import type { Reference } from '../image/reference.js';
 import { openOptionBag } from '../policy/option-bag.js';
+import { createDaemonCertificates, withDaemonCertificates, type DaemonCertificates } from './daemon-certificates.js';
 import { createDockerConfig, type DockerConfig } from './docker-config.js';
 import { canonicalHost, splitsOf } from './prefix.js';
 import { recentlyUsed } from './recently-used.js';
@@ -60,6 +61,8 @@ export interface ReplicaSetsOptions {
   readonly unlisted?: unknown;
   /** Where default credentials come from; default: this user's Docker configuration. */
   readonly dockerConfig?: DockerConfig;
+  /** By which registries are recognised whose options say nothing; default: those of Docker's daemon on this host. */
+  readonly certificates?: DaemonCertificates;
 }
 
 /** The name of the one set that `registries` describes. */
@@ -72,6 +75,7 @@ export const defaultReplicaSetName = 'default';
  */
 export function parseReplicaSets(options: ReplicaSetsOptions): ReplicaSets {
   const context: RegistryContext = { dockerConfig: options.dockerConfig ?? createDockerConfig() };
+  const certificates = options.certificates ?? createDaemonCertificates();
   const bag = openOptionBag('', { unlisted: options.unlisted }, ['unlisted']);
   const unlisted: Unlisted = bag.oneOf('unlisted', ['own-registry', 'refuse']) ?? 'own-registry';
   const found = parseSets(options, context);
@@ -85,6 +89,10 @@ export function parseReplicaSets(options: ReplicaSetsOptions): ReplicaSets {
   const setOf = indexByPrefix(found);
   const sets = Object.freeze(found.map(({ set }) => set));
   const own = recentlyUsed((host) => ownRegistry(host, context));
+  const recognised = ({ registry, repository }: Place): Place => ({
+    registry: withDaemonCertificates(registry, certificates),
+    repository,
+  });
 
   return Object.freeze({
     sets,
@@ -92,7 +100,7 @@ export function parseReplicaSets(options: ReplicaSetsOptions): ReplicaSets {
     place: (reference: Reference): Placement => {
       for (const { prefix, rest } of splitsOf(reference)) {
         const set = setOf.get(prefix);
-        if (set !== undefined) return { replicaSet: set.name, places: placesIn(set, rest) };
+        if (set !== undefined) return { replicaSet: set.name, places: placesIn(set, rest).map(recognised) };
       }
       if (unlisted === 'refuse')
         throw new ImageRefusedError(
@@ -102,7 +110,7 @@ export function parseReplicaSets(options: ReplicaSetsOptions): ReplicaSets {
         );
       return {
         replicaSet: null,
-        places: [{ registry: own.of(canonicalHost(reference.host)), repository: reference.path }],
+        places: [recognised({ registry: own.of(canonicalHost(reference.host)), repository: reference.path })],
       };
     },
   });

@@ -13,6 +13,13 @@ export interface RegistryTls {
   readonly cert?: string;
   /** Our private key. Not enumerable: a copy of this object made by spreading lacks it. */
   readonly key?: string;
+  /** The peer need not prove who it is. Only for what an engine pulls from in that way by itself. */
+  readonly anyPeer?: true;
+}
+
+/** The same, and whoever answers is taken for the registry. */
+export function toAnyPeer({ ca, cert, key }: RegistryTls): RegistryTls {
+  return tlsOf(ca, cert, key, true);
 }
 
 /** The slice of a registry's options that is about TLS. */
@@ -40,11 +47,21 @@ export function parseTls(options: TlsOptions, optionPath: string): RegistryTls {
   const secret = key === undefined ? undefined : readText(key, `${optionPath}.key`);
   if (chain !== undefined && secret !== undefined) checkPair(chain, secret, optionPath);
 
-  const tls = {
-    ...(authorities === undefined ? {} : { ca: authorities.text }),
-    ...(chain === undefined ? {} : { cert: chain.text }),
+  return tlsOf(authorities?.text, chain?.text, secret, false);
+}
+
+function tlsOf(
+  ca: string | undefined,
+  cert: string | undefined,
+  key: string | undefined,
+  isAnyPeer: boolean,
+): RegistryTls {
+  const tls: RegistryTls = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(isAnyPeer ? { anyPeer: true } : {}),
   };
-  if (secret !== undefined) Object.defineProperty(tls, 'key', { get: () => secret, enumerable: false });
+  if (key !== undefined) Object.defineProperty(tls, 'key', { get: () => key, enumerable: false });
   return Object.freeze(tls);
 }
 

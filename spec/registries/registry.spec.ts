@@ -26,6 +26,7 @@ describe('a registry', () => {
       baseUrl: 'https://quay.io',
       isPrivate: false,
       tls: {},
+      given: 'nothing',
       resolves: true,
       contact: true,
       maxConnections: 16,
