@@ -15,6 +15,13 @@ export interface Proxy {
   readonly authorization: string | null;
 }
 
+/** Whether an environment says anything of proxies, if only that there are none. */
+export function namesProxies(environment: ProxyEnvironment): boolean {
+  return ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'].some((name) =>
+    [name, name.toUpperCase()].some((each) => (environment[each] ?? '') !== ''),
+  );
+}
+
 /**
  * Reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, or their lower-case forms, as Docker and Go do: upper case first,
  * `HTTP_PROXY` only outside of CGI, loopback always direct.

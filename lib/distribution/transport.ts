@@ -38,6 +38,8 @@ export interface WireRequest {
   readonly tls: TlsIdentity;
   /** Which addresses the URL's host may have. */
   readonly guard: AddressGuard;
+  /** Null for a direct connection. Default: as the transport's environment says. */
+  readonly proxy?: Proxy | null;
   /** Who is being asked. */
   readonly answerer: Answerer;
   readonly phase: RegistryPhase;
@@ -124,7 +126,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
         nameScope: witness.scope,
       });
 
-    const proxy = proxyFor(url);
+    const proxy = request.proxy === undefined ? proxyFor(url) : request.proxy;
     let connection: Connection;
     try {
       connection = await idleOrNew(request, proxy);

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { readProxies, type ProxyEnvironment } from '../../lib/distribution/proxies.js';
+import { namesProxies, readProxies, type ProxyEnvironment } from '../../lib/distribution/proxies.js';
 
 describe('the proxy for a URL', () => {
   const chosen = (env: ProxyEnvironment, url: string): string | null => {
@@ -70,5 +70,15 @@ describe('the proxy for a URL', () => {
     const choose = readProxies(env);
     env['HTTPS_PROXY'] = 'http://other:2';
     expect(choose(new URL('https://quay.io/'))?.url?.href).to.equal('http://p:2/');
+  });
+});
+
+describe('an environment', () => {
+  it('names proxies when it says anything of them, in either case, if only that there are none', () => {
+    for (const name of ['HTTP_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy', 'NO_PROXY', 'no_proxy']) {
+      expect(namesProxies({ [name]: '*' }), name).to.equal(true);
+      expect(namesProxies({ [name]: '' }), name).to.equal(false);
+    }
+    expect(namesProxies({ PATH: '/bin' })).to.equal(false);
   });
 });
