@@ -1,4 +1,4 @@
-import { createRegistryClient, type RegistryClient } from '../distribution/client.js';
+import { namesProxies } from '../distribution/proxies.js';
 import { createTransport } from '../distribution/transport.js';
 import type { EventBus } from '../events/event-bus.js';
 import { HedgeGate } from '../failover/hedge.js';
@@ -8,10 +8,10 @@ import { createCircuits } from '../health/circuit.js';
 import { openRememberedDigests, type RememberedDigests } from '../health/remembered-digests.js';
 import { openStateStore } from '../health/state-store.js';
 import { createLog } from '../log/log.js';
-import type { PlaceWithCredentials } from '../registries/override-credentials.js';
 import type { Registry } from '../registries/registry.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { Callers } from './callers.js';
+import { Clients } from './clients.js';
 import type { PullerSettings } from './options.js';
 import { CarPark } from './park.js';
 import type { PullerParts } from './parts.js';
@@ -61,24 +61,17 @@ export function composeParts(settings: PullerSettings, bus: EventBus, ending: Ab
       reason,
     });
   };
-  const clients = new WeakMap<Registry, RegistryClient>();
-  const clientOf = ({ registry, credentials }: PlaceWithCredentials): RegistryClient => {
-    const isOwn = credentials === registry.credentials;
-    const known = isOwn ? clients.get(registry) : undefined;
-    if (known !== undefined) return known;
-    const client = createRegistryClient(registry, transport, {
-      credentials,
-      onCredentialsRejected: onCredentialsRejected(registry),
-    });
-    if (isOwn) clients.set(registry, client);
-    return client;
-  };
+  const clients = new Clients({
+    transport,
+    followsEngineProxies: !namesProxies(process.env),
+    onCredentialsRejected,
+  });
 
   return {
     settings,
     bus,
     transport,
-    clientOf,
+    clients,
     circuits,
     hedge: new HedgeGate(settings.hedge),
     shared: new SharedFetches(),

@@ -1,12 +1,11 @@
 import type { Transport } from '../distribution/transport.js';
-import type { RegistryClient } from '../distribution/client.js';
 import type { EventBus } from '../events/event-bus.js';
 import type { HedgeGate } from '../failover/hedge.js';
 import type { DigestMemory } from '../failover/resolve-image.js';
 import type { SharedFetches } from '../failover/shared-fetch.js';
 import type { Sources } from '../failover/sources.js';
 import type { Circuits } from '../health/circuit.js';
-import type { PlaceWithCredentials } from '../registries/override-credentials.js';
+import type { Clients } from './clients.js';
 import type { CarPark } from './park.js';
 import type { PullerSettings } from './options.js';
 import type { Relays } from './relays.js';
@@ -16,7 +15,7 @@ export interface PullerParts {
   readonly settings: PullerSettings;
   readonly bus: EventBus;
   readonly transport: Transport;
-  readonly clientOf: (place: PlaceWithCredentials) => RegistryClient;
+  readonly clients: Clients;
   readonly circuits: Circuits;
   readonly hedge: HedgeGate;
   readonly shared: SharedFetches;

@@ -41,6 +41,8 @@ export interface DockerDaemon {
   readonly address: string;
   /** Asked once, then remembered until `fresh` or until the daemon was lost. */
   traits(options: { readonly signal?: AbortSignal; readonly fresh?: boolean }): Promise<EngineTraits>;
+  /** What is remembered of them; null before it was asked, and after it was lost. */
+  readonly knownTraits: EngineTraits | null;
   /** Null when it has no such image. */
   inspect(reference: string, signal?: AbortSignal): Promise<EngineImage | null>;
   list(signal?: AbortSignal): Promise<readonly ListedImage[]>;

@@ -19,7 +19,7 @@ export interface EngineTraits {
   readonly store: EngineStore;
   /** Tells daemons apart; another one after it was installed anew. */
   readonly daemonId: string;
-  /** `os/architecture`. */
+  /** What it pulls for when nobody says it: `os/architecture`, on ARM with a variant. */
   readonly platform: string;
   /** Networks in which it takes plain HTTP from registries; Docker's default is `127.0.0.0/8` and `::1/128`. */
   readonly insecureCidrs: readonly string[];
@@ -29,6 +29,8 @@ export interface EngineTraits {
   readonly httpProxy: string | null;
   readonly httpsProxy: string | null;
   readonly noProxy: string | null;
+  /** The proxies that want a login: Docker tells none of it, and none is kept here. */
+  readonly proxiesWithLogin: readonly ('http' | 'https')[];
 }
 
 /**
@@ -44,17 +46,16 @@ export function readTraits(version: unknown, info: unknown): EngineTraits {
     version: textOf(about['Version']) ?? textOf(found['ServerVersion']) ?? '',
     store: product === 'podman' ? 'podman' : hasContainerdStore(found) ? 'containerd' : 'graph',
     daemonId: daemonIdOf(product, found),
-    platform: formatPlatform(
-      normalise({
-        os: textOf(found['OSType']) ?? textOf(about['Os']) ?? '',
-        architecture: textOf(found['Architecture']) ?? textOf(about['Arch']) ?? '',
-      }),
-    ),
+    platform: platformOf(about, found),
     insecureCidrs: Object.freeze(textsOf(registries['InsecureRegistryCIDRs'])),
     insecureRegistries: Object.freeze(insecureIn(objectOf(registries['IndexConfigs']))),
     httpProxy: proxyOf(found['HttpProxy']),
     httpsProxy: proxyOf(found['HttpsProxy']),
     noProxy: textOf(found['NoProxy']),
+    proxiesWithLogin: Object.freeze([
+      ...(hasLogin(found['HttpProxy']) ? (['http'] as const) : []),
+      ...(hasLogin(found['HttpsProxy']) ? (['https'] as const) : []),
+    ]),
   });
 }
 
@@ -69,6 +70,19 @@ function hasContainerdStore({ DriverStatus: status }: Document): boolean {
     const [name, value] = Array.isArray(pair) ? (pair as readonly unknown[]) : [];
     return name === 'driver-type' && value === 'io.containerd.snapshotter.v1';
   });
+}
+
+/** The program's own architecture, which it pulls for: that of the kernel may be another, and has other names (`armv7l`). */
+function platformOf(version: Document, info: Document): string {
+  const machine = textOf(info['Architecture']) ?? '';
+  const variant = /^armv(?<variant>[5-7])/.exec(machine)?.groups?.['variant'];
+  return formatPlatform(
+    normalise({
+      os: textOf(info['OSType']) ?? textOf(version['Os']) ?? '',
+      architecture: textOf(version['Arch']) ?? (variant === undefined ? machine : 'arm'),
+      ...(variant === undefined ? {} : { variant }),
+    }),
+  );
 }
 
 /** Podman makes up another one with each answer: there it is the place where it keeps its images. */
@@ -90,6 +104,10 @@ function proxyOf(value: unknown): string | null {
   const withoutScheme = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '');
   const scheme = text.slice(0, text.length - withoutScheme.length);
   return scheme + withoutScheme.slice(withoutScheme.lastIndexOf('@') + 1);
+}
+
+function hasLogin(proxy: unknown): boolean {
+  return (textOf(proxy) ?? '').includes('@');
 }
 
 type Document = Readonly<Record<string, unknown>>;

@@ -229,6 +229,9 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
   const daemon: OpenDockerDaemon = {
     address,
     traits,
+    get knownTraits() {
+      return known;
+    },
     inspect,
     list: async (signal) => readImageList(await ask({ method: 'GET', path: '/images/json' }, signal, readJson)),
     tag: (source, { name, tag }, signal) =>

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import { readProxies } from '../../distribution/proxies.js';
 import type { EngineTraits } from '../../engine/docker/engine-traits.js';
+import { isInRanges } from '../../registries/address-range.js';
 
 type Address = ReturnType<typeof ipaddr.parse>;
 
@@ -24,8 +25,7 @@ export function isTrustedPlain(
 ): boolean {
   const host = hostOf(address);
   if (isLoopback(host) || isListed(address, traits)) return true;
-  const ip = parsed(host);
-  return ip !== null && traits.insecureCidrs.some((cidr) => contains(cidr, ip));
+  return isInRanges(host, traits.insecureCidrs);
 }
 
 /** Whether a daemon would ask this `host:port` through its proxy, which would read the secret that the relay wants to see. */
@@ -59,10 +59,4 @@ export function isListed(
 
 function parsed(host: string): Address | null {
   return ipaddr.isValid(host) ? ipaddr.process(host) : null;
-}
-
-function contains(cidr: string, ip: Address): boolean {
-  if (!ipaddr.isValidCIDR(cidr)) return false;
-  const [network, bits] = ipaddr.parseCIDR(cidr);
-  return network.kind() === ip.kind() && ip.match(network, bits);
 }

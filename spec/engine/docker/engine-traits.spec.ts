@@ -40,8 +40,26 @@ describe('What a daemon is', () => {
       httpProxy: null,
       httpsProxy: null,
       noProxy: null,
+      proxiesWithLogin: [],
     });
   });
+
+  for (const [arch, machine, platform] of [
+    ['amd64', 'x86_64', 'linux/amd64'],
+    ['arm64', 'aarch64', 'linux/arm64'],
+    ['arm', 'armv7l', 'linux/arm/v7'],
+    ['arm', 'armv6l', 'linux/arm/v6'],
+    // A 32-bit system with a 64-bit kernel, as on many a Raspberry Pi.
+    ['arm', 'aarch64', 'linux/arm/v7'],
+    ['386', 'x86_64', 'linux/386'],
+    [undefined, 'armv7l', 'linux/arm/v7'],
+    [undefined, 'aarch64', 'linux/arm64'],
+  ] as const) {
+    it(`pulls for ${platform} when it is a program for ${arch ?? 'an unknown architecture'} on ${machine}`, () => {
+      const traits = readTraits({ ...version, Arch: arch }, { ...info, Architecture: machine });
+      expect(traits.platform).to.equal(platform);
+    });
+  }
 
   it('is a containerd store when its driver says so', () => {
     const DriverStatus = [['driver-type', 'io.containerd.snapshotter.v1']];
@@ -88,7 +106,11 @@ describe('What a daemon is', () => {
     for (const [text, shown] of proxies) {
       const traits = readTraits(version, { ...info, HttpProxy: text, HttpsProxy: text, NoProxy: 'localhost' });
       expect(traits, text).to.include({ httpProxy: shown, httpsProxy: shown, noProxy: 'localhost' });
+      expect(traits.proxiesWithLogin, text).to.deep.equal(text.includes('@') ? ['http', 'https'] : []);
     }
+    expect(readTraits(version, { ...info, HttpsProxy: 'http://me:secret@proxy' }).proxiesWithLogin).to.deep.equal([
+      'https',
+    ]);
   });
 
   it('is read from whatever is said, and never throws', () => {

@@ -1,0 +1,64 @@
+import { createRegistryClient, type RegistryClient, type RegistryClientOptions } from '../distribution/client.js';
+import { throughEngineProxies } from '../distribution/engine-proxies.js';
+import { createInsecureClient } from '../distribution/insecure-client.js';
+import { createSchemeMemory } from '../distribution/scheme-memory.js';
+import type { Transport } from '../distribution/transport.js';
+import { createBoundedMap } from '../policy/bounded-map.js';
+import type { PlaceWithCredentials } from '../registries/override-credentials.js';
+import type { Registry } from '../registries/registry.js';
+import type { EngineTrust } from './engine-trust.js';
+
+/** What the clients of one puller are made with. */
+export interface ClientsOptions {
+  readonly transport: Transport;
+  /** This process names no proxies of its own, so those of an engine hold for what is brought into it. */
+  readonly followsEngineProxies: boolean;
+  readonly onCredentialsRejected: (registry: Registry) => NonNullable<RegistryClientOptions['onCredentialsRejected']>;
+}
+
+/** Tenants may bring daemons of their own. */
+const maxProxies = 64;
+
+/** The clients of one puller: one per registry and way to it, unless a pull brings credentials of its own. */
+export class Clients {
+  readonly #options: ClientsOptions;
+  readonly #schemes = createSchemeMemory();
+  readonly #proxied = createBoundedMap<string, Transport>(maxProxies);
+  readonly #clients = new WeakMap<Transport, Record<'secure' | 'insecure', WeakMap<Registry, RegistryClient>>>();
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+  }
+
+  /** The client that asks a registry as the engine would, for which the pull is. */
+  of({ registry, credentials }: PlaceWithCredentials, trust: EngineTrust): RegistryClient {
+    const isInsecure = trust.insecure.includes(registry.prefix);
+    // Together they would let whoever speaks for an engine name the one who is shown the credentials.
+    const transport = isInsecure ? this.#options.transport : this.#transport(trust);
+    const isOwn = credentials === registry.credentials;
+    const clients = this.#known(transport)[isInsecure ? 'insecure' : 'secure'];
+    const known = isOwn ? clients.get(registry) : undefined;
+    if (known !== undefined) return known;
+    const options = { credentials, onCredentialsRejected: this.#options.onCredentialsRejected(registry) };
+    const client = isInsecure
+      ? createInsecureClient(registry, transport, this.#schemes, options)
+      : createRegistryClient(registry, transport, options);
+    if (isOwn) clients.set(registry, client);
+    return client;
+  }
+
+  #transport({ proxies }: EngineTrust): Transport {
+    const { transport, followsEngineProxies } = this.#options;
+    if (proxies === null || !followsEngineProxies) return transport;
+    const key = JSON.stringify(proxies);
+    const proxied = this.#proxied.get(key) ?? throughEngineProxies(transport, proxies);
+    this.#proxied.set(key, proxied);
+    return proxied;
+  }
+
+  #known(transport: Transport): Record<'secure' | 'insecure', WeakMap<Registry, RegistryClient>> {
+    const known = this.#clients.get(transport) ?? { secure: new WeakMap(), insecure: new WeakMap() };
+    this.#clients.set(transport, known);
+    return known;
+  }
+}
