@@ -33,7 +33,7 @@ function proxiesOf(engine: PullEngine, traits: EngineTraits): ProxyEnvironment |
   const { httpProxy, httpsProxy, noProxy, proxiesWithLogin } = traits;
   if (proxiesWithLogin.length > 0 && !told.has(engine)) {
     told.add(engine);
-    log(null, 'the engine does not tell the login of its proxies: they are gone without', {
+    log(null, 'the login that proxies of the engine want is not known here: they are gone without', {
       engine: engine.id,
       proxies: proxiesWithLogin.join(','),
     });
