@@ -1225,7 +1225,10 @@ export declare interface PullerOptions extends PolicyOptions {
      * tenants give. Anything but `true` is an `ImageRefusedError`. Default: every host may.
      */
     readonly allowHost?: (host: string) => boolean;
-    /** `os/architecture[/variant]`; default linux on this process's architecture. */
+    /**
+     * `os/architecture[/variant]`; default that of the daemon an image goes to, and for layouts linux on this process's
+     * architecture.
+     */
     readonly platform?: string;
     /**
      * A directory in which the digests of tags survive a restart, made when it is first needed; processes may share it.

@@ -41,7 +41,7 @@ export function pullCommand(context: CommandContext): Command {
     .option('--to <directory>', 'an OCI image layout instead of an engine; it is made where there is none');
   addRouteFlags(addDockerHostFlag(command));
   addRegistryFlags(command)
-    .option('--platform <platform>', 'os/architecture[/variant] (linux, and the architecture of this machine)')
+    .option('--platform <platform>', "os/architecture[/variant] (the engine's own; with --to this machine's)")
     .addOption(
       new Option('--pull-policy <policy>', 'when registries are asked (always)').choices([
         'always',

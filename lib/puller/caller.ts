@@ -13,6 +13,7 @@ import { credentialIdentity } from '../registries/credentials.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { Attempt, PullReport } from '../vocabulary/report.js';
 import type { ComposedParts } from './compose.js';
+import { defaultPlatform } from './default-platform.js';
 import { joinKeyOf, type Joins } from './join.js';
 import { parsePullOptions, type PullerSettings, type PullOptions, type PullSettings } from './options.js';
 import { refuseForbiddenHost } from './forbidden-host.js';
@@ -111,10 +112,10 @@ async function jobOf(
   policy: ResolvedPolicy,
   signal: AbortSignal,
 ): Promise<PullJob> {
-  const { engine, platform, credentials } = settings;
+  const { engine, credentials } = settings;
   return {
     reference,
-    platform,
+    platform: settings.platform ?? (await defaultPlatform(engine, signal)),
     engine,
     policy,
     credentials,

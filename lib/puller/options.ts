@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { parseHealthOptions, type HealthOptions, type HealthSettings } from '../health/health-options.js';
 import type { HedgeSettings } from '../failover/hedge.js';
-import { hostPlatform, parsePlatform, type Platform } from '../image/platform.js';
+import { parsePlatform, type Platform } from '../image/platform.js';
 import { openOptionBag, type OptionBag } from '../policy/option-bag.js';
 import { parseCredentials } from '../registries/credential-source.js';
 import type { CredentialsOption, CredentialSource } from '../registries/credentials.js';
@@ -64,7 +64,10 @@ export interface PullerOptions extends PolicyOptions {
    * tenants give. Anything but `true` is an `ImageRefusedError`. Default: every host may.
    */
   readonly allowHost?: (host: string) => boolean;
-  /** `os/architecture[/variant]`; default linux on this process's architecture. */
+  /**
+   * `os/architecture[/variant]`; default that of the daemon an image goes to, and for layouts linux on this process's
+   * architecture.
+   */
   readonly platform?: string;
   /**
    * A directory in which the digests of tags survive a restart, made when it is first needed; processes may share it.
@@ -98,7 +101,8 @@ export interface PullerSettings {
   readonly health: HealthSettings;
   readonly hedge: HedgeSettings;
   readonly allowHost: (host: string) => boolean;
-  readonly platform: Platform;
+  /** Null: what the engine of the pull itself would choose. */
+  readonly platform: Platform | null;
   readonly stateDir: string | null;
 }
 
@@ -106,7 +110,8 @@ export interface PullerSettings {
 export interface PullSettings {
   readonly operation: Operation | null;
   readonly engine: PullEngine;
-  readonly platform: Platform;
+  /** Null: what the engine itself would choose. */
+  readonly platform: Platform | null;
   readonly credentials: CredentialSource | null;
   readonly policy: PolicyLevel;
   readonly signal: AbortSignal | null;
@@ -169,7 +174,7 @@ export function parsePullerOptions(options: PullerOptions, certificates?: Daemon
       budget: hedge.number('budget', { min: 0, max: 1 }) ?? defaultHedgeBudget,
     },
     allowHost: (bag.callback('allowHost') as ((host: string) => boolean) | undefined) ?? (() => true),
-    platform: parsePlatformOption(bag) ?? hostPlatform(),
+    platform: parsePlatformOption(bag),
     stateDir: bag.string('stateDir') ?? null,
   };
 }

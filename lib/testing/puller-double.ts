@@ -1,5 +1,6 @@
 import { ociLayout } from '../engine/layout/oci-layout.js';
 import { createEventBus } from '../events/event-bus.js';
+import { formatPlatform, hostPlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import { openOptionBag } from '../policy/option-bag.js';
 import { createPullerIn } from '../puller/create-puller.js';
@@ -59,7 +60,12 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
  * @throws InvalidOptionError
  */
 export function createPullerDouble(options: PullerOptions = {}): PullerDouble {
-  const withEngine = { engine: ociLayout('puller-double', { id: 'puller-double' }), ...options };
+  const withEngine = {
+    engine: ociLayout('puller-double', { id: 'puller-double' }),
+    ...options,
+    // No engine is asked for its own.
+    platform: options.platform ?? formatPlatform(hostPlatform()),
+  };
   const { replicaSets } = parsePullerOptions(withEngine);
   const queues = new Map<string, QueuedScript[]>();
   const calls: Writable<PullCall>[] = [];
