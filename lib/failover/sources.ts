@@ -271,7 +271,8 @@ export class Sources {
   get served(): readonly Served[] {
     return this.candidates.flatMap((candidate) => {
       const { objects, bytes } = this.#state(candidate);
-      return bytes === 0 ? [] : [{ registry: candidate.registry, objects: objects.size, bytes }];
+      // Engines that pull by themselves do not tell of every byte.
+      return objects.size === 0 ? [] : [{ registry: candidate.registry, objects: objects.size, bytes }];
     });
   }
 

@@ -186,4 +186,16 @@ describe('Sources', () => {
     one.sources.delivered(a, 'layers', 'sha256:x', 7);
     expect(third.sources.served[0]?.bytes).to.equal(7);
   });
+
+  it('name everybody who served something, also where nobody tells how many bytes', () => {
+    const { sources, candidates } = open();
+    const [a, b] = candidates;
+    if (a === undefined || b === undefined) throw new Error('there are three');
+    sources.delivered(a, 'metadata', 'sha256:m', 5);
+    sources.delivered(b, 'layers', 'sha256:x', 0);
+    expect(sources.served).to.deep.equal([
+      { registry: 'A', objects: 1, bytes: 5 },
+      { registry: 'B', objects: 1, bytes: 0 },
+    ]);
+  });
 });

@@ -27,6 +27,8 @@ export class DirectBooks {
   /** By the first 12 digits of the digest, which is all that engines say. */
   readonly #blobs: ReadonlyMap<string, Descriptor>;
   readonly #told = new Set<Digest>();
+  /** Bytes of each blob that were told of. */
+  readonly #arrived = new Map<Digest, number>();
   /** Failures since the last registry that gave the manifest: whoever gives it takes the work over. */
   readonly #failed: { readonly registry: string; readonly phase: RegistryPhase; readonly reason: Reason }[] = [];
   #lastPhase: RegistryPhase = 'metadata';
@@ -54,9 +56,22 @@ export class DirectBooks {
     }
   }
 
-  /** Bytes of a layer came, or all of it is there. */
-  stepped(candidate: Candidate, id: string | null, { bytes, isWhole }: DirectStep): void {
+  /**
+   * Bytes of a layer came, or all of it is there.
+   *
+   * @param isFetched all of it came from this registry
+   */
+  stepped(
+    candidate: Candidate,
+    id: string | null,
+    { bytes: told, isWhole }: Omit<DirectStep, 'isProgress'>,
+    isFetched: boolean,
+  ): void {
     const blob = this.#blobs.get(id ?? '') ?? null;
+    const before = blob === null ? 0 : (this.#arrived.get(blob.digest) ?? 0);
+    // Of small layers engines say no more than that they have them.
+    const bytes = isFetched && blob !== null ? Math.max(told, blob.size - before) : told;
+    if (blob !== null) this.#arrived.set(blob.digest, before + bytes);
     if (bytes > 0) {
       const { sources, observer } = this.#request.context;
       sources.delivered(candidate, 'layers', blob?.digest ?? this.#object, bytes);

@@ -35,6 +35,8 @@ export interface DirectPhases {
   readonly bytes: number;
   /** Layers that came from the registry, whole. */
   readonly fetched: number;
+  /** Whether this layer, by its short digest, is one of them. */
+  hasFetched(id: string): boolean;
   /** Layers that the engine has begun to ask for, by their short digest, and that no byte came of. */
   readonly untouched: readonly string[];
   /** Whether every layer that is missing waits for one of the engine's download slots. */
@@ -137,7 +139,11 @@ export function followDirectPull(store: EngineStore): DirectPhases {
       return bytes;
     },
     get fetched() {
-      return [...layers.values()].filter(({ state, isFetched }) => isFetched && isDownloaded(state)).length;
+      return [...layers.values()].filter(isFetchedWhole).length;
+    },
+    hasFetched: (id) => {
+      const layer = layers.get(id);
+      return layer !== undefined && isFetchedWhole(layer);
     },
     get untouched() {
       return [...layers].flatMap(([id, { state, isTouched }]) => (state === 'announced' && !isTouched ? [id] : []));
@@ -148,6 +154,11 @@ export function followDirectPull(store: EngineStore): DirectPhases {
     },
     note,
   };
+}
+
+/** It was not there before. */
+function isFetchedWhole({ state, isFetched }: DirectLayer): boolean {
+  return isFetched && isDownloaded(state);
 }
 
 /**

@@ -229,14 +229,15 @@ export class DirectPlace {
   #follow(): (line: EngineProgress, step: DirectStep, phases: DirectPhases) => void {
     const { books } = this.#asked;
     let hasManifest = false;
-    return ({ id }, step, { phase }) => {
+    return ({ id }, step, phases) => {
+      const { phase } = phases;
       if (phase === 'metadata') return;
       if (!hasManifest) {
         hasManifest = true;
         books.gaveManifest(this.candidate);
         this.#milestones.onManifest();
       }
-      books.stepped(this.candidate, id, step);
+      books.stepped(this.candidate, id, step, id !== null && phases.hasFetched(id));
       if (phase === 'extract') this.#milestones.onLayers();
     };
   }

@@ -117,6 +117,7 @@ describe('the phases of a pull that an engine does by itself', () => {
       ['Download complete b2', 'layers/either +'],
     ]);
     expect(podman.fetched).to.equal(1);
+    expect(['a1', 'b2', 'c3'].map((id) => podman.hasFetched(id))).to.deep.equal([false, true, false]);
   });
 
   it('on Podman: only a layer with clearly more to come waits for the registry for certain', () => {
