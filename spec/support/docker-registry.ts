@@ -17,7 +17,7 @@ export const registryUser: { readonly name: string; readonly password: string } 
 };
 
 /** bcrypt of the password above, at the lowest cost: nothing is protected by it. */
-const htpasswd = `${registryUser.name}:$2y$04$abcdefghijklmnopqrstuuzZsCa/THGANm7LonEiIa/46sAqxcOqO\n`;
+const passwordHash = '$2y$04$abcdefghijklmnopqrstuuzZsCa/THGANm7LonEiIa/46sAqxcOqO';
 
 /** The token service that a registry trusts. */
 export interface TokenTrust {
@@ -29,8 +29,10 @@ export interface TokenTrust {
 }
 
 export interface DockerRegistryOptions {
-  /** Default `none`. `htpasswd` knows `registryUser` alone. */
+  /** Default `none`. `htpasswd` knows one user alone. */
   readonly auth?: 'none' | 'htpasswd' | TokenTrust;
+  /** Of that user, with the password of `registryUser`; default its name. */
+  readonly userName?: string;
 }
 
 /** A `docker-registry` process with a storage of its own. */
@@ -51,7 +53,7 @@ const endsWithParent: readonly string[] = ['setpriv', '--pdeathsig', 'KILL'];
 export async function startDockerRegistry(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
   const directory = mkdtempSync(join(tmpdir(), 'docker-registry-'));
   const config = join(directory, 'config.yml');
-  writeFileSync(config, configOf(directory, options.auth ?? 'none'));
+  writeFileSync(config, configOf(directory, options));
   const command = ['docker-registry', 'serve', config];
   const [program = '', ...args] = existsSync('/usr/bin/setpriv') ? [...endsWithParent, ...command] : command;
   const child = spawn(program, args, {
@@ -81,7 +83,8 @@ export async function startDockerRegistry(options: DockerRegistryOptions = {}): 
   }
 }
 
-function configOf(directory: string, auth: 'none' | 'htpasswd' | TokenTrust): string {
+function configOf(directory: string, options: DockerRegistryOptions): string {
+  const { auth = 'none', userName = registryUser.name } = options;
   const lines = [
     'version: 0.1',
     'log: { level: info, accesslog: { disabled: true } }',
@@ -92,7 +95,7 @@ function configOf(directory: string, auth: 'none' | 'htpasswd' | TokenTrust): st
   ];
   if (auth === 'htpasswd') {
     const path = join(directory, 'htpasswd');
-    writeFileSync(path, htpasswd);
+    writeFileSync(path, `${userName}:${passwordHash}\n`);
     lines.push('auth:', `  htpasswd: { realm: specs, path: ${JSON.stringify(path)} }`);
   } else if (auth !== 'none') {
     const path = join(directory, 'token.pem');

@@ -25,14 +25,16 @@ export interface ProxiedRegistry {
 
 export interface ProxiedRegistryOptions extends Pick<FaultProxyOptions, 'bandwidth' | 'redirects'> {
   readonly auth?: DockerRegistryOptions['auth'] & string;
+  /** Whom it lets in, where it does not let in everybody; default the name of `registryUser`. */
+  readonly userName?: string;
 }
 
 export async function startProxiedRegistry(options: ProxiedRegistryOptions = {}): Promise<ProxiedRegistry> {
-  const { auth = 'none', ...proxyOptions } = options;
-  const registry = await startDockerRegistry({ auth });
+  const { auth = 'none', userName: username = registryUser.name, ...proxyOptions } = options;
+  const registry = await startDockerRegistry({ auth, userName: username });
   const proxies = await startFaultProxies(registry.url, [proxyOptions]);
   const host = proxies.hosts[0] ?? '';
-  const { name: username, password } = registryUser;
+  const { password } = registryUser;
   let before: Traffic = { requests: [], bytes: 0 };
 
   return {
@@ -43,7 +45,12 @@ export async function startProxiedRegistry(options: ProxiedRegistryOptions = {})
     },
     directHost: registry.host,
     push: (name, image) =>
-      pushImage(registry.url, `${team}/${name}`, image, auth === 'htpasswd' ? { authorization: basicHeader } : {}),
+      pushImage(
+        registry.url,
+        `${team}/${name}`,
+        image,
+        auth === 'htpasswd' ? { authorization: headerOf(username) } : {},
+      ),
     setFaults: async (faults) => {
       before = await proxies.tell(0, faults);
     },
@@ -58,5 +65,9 @@ export async function startProxiedRegistry(options: ProxiedRegistryOptions = {})
   };
 }
 
-/** What the one user of a registry with passwords sends. */
-export const basicHeader: string = `Basic ${Buffer.from(`${registryUser.name}:${registryUser.password}`).toString('base64')}`;
+/** What the usual user of a registry with passwords sends. */
+export const basicHeader: string = headerOf(registryUser.name);
+
+function headerOf(userName: string): string {
+  return `Basic ${Buffer.from(`${userName}:${registryUser.password}`).toString('base64')}`;
+}
