@@ -129,7 +129,10 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
     });
     request.on('error', () => undefined);
     response.on('error', () => undefined);
-    options.handle(request, response, connection);
+    // A client that has all of an answer may ask again before this process knows that it is out: until then the next
+    // answer waits without a socket.
+    if (response.socket === null) response.once('socket', () => options.handle(request, response, connection));
+    else options.handle(request, response, connection);
   });
 
   let listener: Server | null = await listen(options.listen, options.port, accept);

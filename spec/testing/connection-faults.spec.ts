@@ -105,6 +105,16 @@ describe('faults of connections', () => {
     socket.destroy();
   });
 
+  it('a client that asks again before its last answer is known to be out is answered too', async () => {
+    const socket = connect(Number(registry.host.split(':')[1]), '127.0.0.1');
+    let heard = '';
+    socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
+    const ask = 'GET /v2/ HTTP/1.1\r\nHost: ' + registry.host + '\r\nAccept: */*\r\n\r\n';
+    socket.write(ask + ask + ask);
+    await until(() => heard.split('HTTP/1.1 200').length === 4, 'three answers');
+    socket.destroy();
+  });
+
   it('nothing is left when it closes while ports change', async () => {
     const one = await startRegistryDouble();
     const changes = [one.setFaults([connection.refuse()]), one.setFaults([]), one.close()];
