@@ -53,7 +53,7 @@ export class OpenAnswer {
     };
     response.on('drain', settle);
     response.once('finish', settle);
-    response.once('close', () => {
+    const closed = (): void => {
       clearTimeout(this.#headTimer);
       if (response.writableFinished) return;
       const error = new HangUpError();
@@ -61,8 +61,12 @@ export class OpenAnswer {
       this.#unreadSinceMs = null;
       this.#waiting?.reject(error);
       this.#waiting = null;
-    });
-    if (response.destroyed || response.socket?.destroyed === true) {
+    };
+    response.once('close', closed);
+    const { socket } = response.req;
+    // The answer before is with the daemon, and not yet known here to be out: this one would not hear of its connection.
+    if (response.socket === null) socket.once('close', closed);
+    if (response.destroyed || socket.destroyed) {
       clearTimeout(this.#headTimer);
       gone.abort(new HangUpError());
     }

@@ -44,6 +44,19 @@ describe('an answer under way', () => {
     });
   });
 
+  it('is told that the daemon has gone also while it waits for the end of the answer before', async () => {
+    const asked = new Promise<ServerResponse>((resolve) => {
+      server.once('request', (_request, opened: ServerResponse) => resolve(opened));
+    });
+    client.say('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const queued = await asked;
+    expect(queued.socket).to.equal(null);
+    const next = new OpenAnswer(queued, head, () => {});
+    client.leave();
+    await until(() => next.gone.aborted, 'it is told');
+    expect(next.gone.reason).to.be.instanceOf(HangUpError);
+  });
+
   it('says nothing before its first byte, so that it can still become another', async () => {
     await time.passMs(9_999);
     expect(answer.isBegun).to.equal(false);
