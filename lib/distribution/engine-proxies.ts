@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { withoutBrackets } from '../image/registry-host.js';
 import { createLog } from '../log/log.js';
 import { withDeadline } from '../policy/deadline.js';
 import { createKeptAnswers } from '../policy/kept-answers.js';
@@ -47,7 +48,7 @@ export function throughEngineProxies(transport: Transport, environment: ProxyEnv
 
 async function isReached(url: URL, signal: AbortSignal): Promise<boolean> {
   const port = Number(url.port === '' ? defaultPort(url) : url.port);
-  const socket = net.connect({ host: url.hostname.replace(/^\[|\]$/g, ''), port, autoSelectFamily: true });
+  const socket = net.connect({ host: withoutBrackets(url.hostname), port, autoSelectFamily: true });
   // It may fail once more while it is being destroyed.
   socket.on('error', () => undefined);
   const expired = (): Error => new Error(`it takes no connection within ${reachLimitMs} ms`);

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { withoutBrackets } from '../image/registry-host.js';
 import { AddressRefusedError, type AddressGuard } from './address-guard.js';
 import { zoneOfAddress, zoneOfHost } from './address-zone.js';
 import type { Address, NameLookup } from './name-lookup.js';
@@ -39,7 +40,7 @@ export async function openSocket(
   signal: AbortSignal,
 ): Promise<net.Socket> {
   signal.throwIfAborted();
-  const host = target.hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(target.hostname);
   const addresses = await admittedAddresses(target, host, lookup, signal);
   signal.throwIfAborted();
 

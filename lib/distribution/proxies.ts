@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { withoutBrackets } from '../image/registry-host.js';
 import { zoneOfHost } from './address-zone.js';
 
 /** The environment variables that name proxies; a snapshot, so that a later change affects nobody. */
@@ -99,10 +100,7 @@ function parseExemption(entry: string): (url: URL) => boolean {
   const bare = host.replace(/^\*?\./, '').replace(/\.$/, '');
   const subdomainsOnly = bare !== host.replace(/\.$/, '');
   return (url) => {
-    const name = url.hostname
-      .toLowerCase()
-      .replace(/^\[|\]$/g, '')
-      .replace(/\.$/, '');
+    const name = withoutBrackets(url.hostname.toLowerCase()).replace(/\.$/, '');
     if (port !== '' && port !== (url.port === '' ? defaultPort(url) : url.port)) return false;
     return (name === bare && !subdomainsOnly) || (name.endsWith(`.${bare}`) && bare !== '');
   };
@@ -117,7 +115,7 @@ function splitPort(entry: string): { readonly host: string; readonly port: strin
 }
 
 function addressOf(url: URL): ipaddr.IPv4 | ipaddr.IPv6 | null {
-  const name = url.hostname.replace(/^\[|\]$/g, '');
+  const name = withoutBrackets(url.hostname);
   return ipaddr.isValid(name) ? ipaddr.process(name) : null;
 }
 

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
+import { withoutBrackets } from '../image/registry-host.js';
 import { settledBy, type SocketWatch } from './open-socket.js';
 import type { TlsIdentity } from './tls-identity.js';
 
@@ -12,7 +13,7 @@ export async function secureSocket(
   watch: SocketWatch,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
-  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  const host = withoutBrackets(hostname).replace(/\.$/, '');
   const secure = tls.connect({
     socket,
     // The name that the certificate is checked against; the server is only told names, never addresses (RFC 6066).

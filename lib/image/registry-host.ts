@@ -57,3 +57,8 @@ function normalName(host: string): string | null {
     return null;
   }
 }
+
+/** A URL's host name as sockets and address parsers take it: IPv6 addresses without their brackets. */
+export function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { isInvalidOptionError } from '../errors/invalid-option-error.js';
+import { fileErrorCode } from '../files/file-error.js';
 import { parseTls, type RegistryTls } from './tls-options.js';
 
 /** The largest file that is read, in bytes: all authorities of a system together have a fourth of it. */
@@ -33,7 +34,7 @@ export function readCertificateFolder(path: string, known: CertificateFolder | n
       .filter((name) => ['.crt', '.cert', '.key'].includes(extname(name)))
       .toSorted();
   } catch (error) {
-    const code = codeOf(error);
+    const code = fileErrorCode(error) ?? 'unknown error';
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     const stamp = `unreadable ${code}`;
     return known?.stamp === stamp ? known : { stamp, tls: null, problems: [`${path} cannot be read (${code})`] };
@@ -49,7 +50,9 @@ export function readCertificateFolder(path: string, known: CertificateFolder | n
     try {
       return readBounded(file);
     } catch (error) {
-      problems.push(`${file} ${error instanceof TooLargeError ? error.message : `cannot be read (${codeOf(error)})`}`);
+      problems.push(
+        `${file} ${error instanceof TooLargeError ? error.message : `cannot be read (${fileErrorCode(error) ?? 'unknown error'})`}`,
+      );
       return null;
     }
   };
@@ -118,7 +121,7 @@ function stampOf(file: string): string {
     const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
     return [file, dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch (error) {
-    return `${file} ${codeOf(error)}`;
+    return `${file} ${fileErrorCode(error) ?? 'unknown error'}`;
   }
 }
 
@@ -141,8 +144,4 @@ function readBounded(file: string): string {
   }
   if (length > maxCertificateFileBytes) throw new TooLargeError(`is larger than ${maxCertificateFileBytes} bytes`);
   return buffer.toString('utf8', 0, length);
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? 'unknown error';
 }

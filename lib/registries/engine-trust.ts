@@ -1,4 +1,4 @@
-import { dockerHub, parseHost } from '../image/registry-host.js';
+import { dockerHub, parseHost, withoutBrackets } from '../image/registry-host.js';
 import { isInRanges } from './address-range.js';
 import type { Registry } from './registry.js';
 
@@ -21,5 +21,5 @@ export function isInsecure(registry: Registry, trust: DaemonTrust): boolean {
   if (given !== 'nothing' || baseUrl.startsWith('http:') || host === dockerHub) return false;
   const names = [host, ...(trust.product === 'podman' ? [host.replace(/:\d+$/, '')] : [])];
   if (trust.insecureRegistries.some((listed) => names.includes(parseHost(listed) ?? listed))) return true;
-  return isInRanges(new URL(baseUrl).hostname.replace(/^\[|\]$/g, ''), trust.insecureCidrs);
+  return isInRanges(withoutBrackets(new URL(baseUrl).hostname), trust.insecureCidrs);
 }

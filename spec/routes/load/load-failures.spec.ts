@@ -17,7 +17,15 @@ import { failureOf } from '../../support/failure-of.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
 import { until } from '../../support/until.js';
-import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './support/load-rig.js';
+import {
+  createContainerFrom,
+  engineKinds,
+  engineOf,
+  removeImages,
+  namesIn,
+  startLoad,
+  usualReference,
+} from './support/load-rig.js';
 
 const megabyte = 1_000_000;
 
@@ -70,8 +78,7 @@ for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKin
     });
     afterEach(async () => {
       await closeHeartRigs();
-      for (const name of await namesIn(real.docker)) await real.docker.getImage(name).remove({ force: true });
-      for (const { Id } of await real.docker.listImages()) await real.docker.getImage(Id).remove({ force: true });
+      await removeImages(real.docker);
     });
 
     /** Nothing of a load is left, here or there, and the engine takes the next one. */

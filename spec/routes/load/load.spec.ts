@@ -10,6 +10,7 @@ import {
   engineOf,
   type LoadRequest,
   namesIn,
+  removeImages,
   nextClassic,
   startLoad,
   type StartedLoad,
@@ -32,8 +33,7 @@ for (const kind of [...Object.values(engineKinds), nextClassic]) {
     });
     afterEach(async () => {
       await closeHeartRigs();
-      for (const name of await namesIn(real.docker)) await real.docker.getImage(name).remove({ force: true });
-      for (const { Id } of await real.docker.listImages()) await real.docker.getImage(Id).remove({ force: true });
+      await removeImages(real.docker);
     });
 
     /** What the engine calls an image. */
