@@ -59,12 +59,15 @@ describe('a hedge of metadata', () => {
 
   it('does not make the one a suspect that was asked last', async () => {
     const rig = await openHeartRig({
-      registries: [[metadata.delay({ ms: 300, times: 1 })], [metadata.delay({ ms: 3_000 })], []],
-      hedge: always,
+      // A answers in the middle between the moment B is asked and the moment C would be.
+      registries: [[metadata.delay({ ms: 1_500, times: 1 })], [metadata.delay({ ms: 4_500 })], []],
+      hedge: { metadataMs: 1_000, budget: 1 },
       timeouts: patient,
     });
     const pull = rig.openPull();
-    expect((await fetchManifest(pull.context, tag)).candidate).to.equal(rig.candidates[0]);
+    const fetched = await fetchManifest(pull.context, tag);
+    expect(rig.double('B').requests).to.have.length(1);
+    expect(fetched.candidate).to.equal(rig.candidates[0]);
     expect(pull.sources.order('metadata')).to.deep.equal(rig.candidates);
   });
 
