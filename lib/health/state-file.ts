@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { renameSync, statSync, type Stats } from 'node:fs';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { renameSync, statSync, type BigIntStats } from 'node:fs';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readBoundedFile } from '../files/bounded-file.js';
 import { syncDirectory, writeDurably } from '../files/durable-file.js';
 import { takeFileLock } from '../files/file-lock.js';
 import { createLog } from '../log/log.js';
@@ -20,9 +21,9 @@ const maxOvertaken = 5;
 
 /** Which file was read: a replaced one has another inode. */
 interface FileVersion {
-  readonly inode: number;
-  readonly sizeBytes: number;
-  readonly modifiedAtMs: number;
+  readonly inode: bigint;
+  readonly sizeBytes: bigint;
+  readonly modifiedAtNs: bigint;
 }
 
 interface Loaded<T> {
@@ -47,23 +48,18 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
     const version = versionOf(file);
     if (last !== null && isSameVersion(last.version, version)) return last;
     if (version === null) return { document: kind.empty, version, isBroken: false };
-    const handle = await open(file, 'r');
+    const found = await readBoundedFile(file, maxFileBytes);
+    if (found.kind === 'not-a-file') throw new Error('it is not a file');
+    const { stats } = found;
+    if (found.kind === 'too-large') return broken(stats, `it holds more than ${maxFileBytes} bytes`);
     try {
-      // Of the file opened, not of the path: it may have been replaced a moment ago.
-      const stats = await handle.stat();
-      if (stats.size > maxFileBytes) return broken(stats, `${stats.size} bytes are more than ${maxFileBytes}`);
-      const text = await handle.readFile('utf8');
-      try {
-        return { document: kind.parse(JSON.parse(text)), version: toVersion(stats), isBroken: false };
-      } catch (error) {
-        return broken(stats, messageOf(error));
-      }
-    } finally {
-      await handle.close();
+      return { document: kind.parse(JSON.parse(found.text)), version: toVersion(stats), isBroken: false };
+    } catch (error) {
+      return broken(stats, messageOf(error));
     }
   }
 
-  function broken(stats: Stats, why: string): Loaded<T> {
+  function broken(stats: BigIntStats, why: string): Loaded<T> {
     log(null, 'a state file is broken and counts as empty', { file, why });
     return { document: kind.empty, version: toVersion(stats), isBroken: true };
   }
@@ -158,17 +154,17 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
 }
 
 function versionOf(file: string): FileVersion | null {
-  const stats = statSync(file, { throwIfNoEntry: false });
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? null : toVersion(stats);
 }
 
-function toVersion(stats: Stats): FileVersion {
-  return { inode: stats.ino, sizeBytes: stats.size, modifiedAtMs: stats.mtimeMs };
+function toVersion(stats: BigIntStats): FileVersion {
+  return { inode: stats.ino, sizeBytes: stats.size, modifiedAtNs: stats.mtimeNs };
 }
 
 function isSameVersion(one: FileVersion | null, other: FileVersion | null): boolean {
   return (
-    one?.inode === other?.inode && one?.sizeBytes === other?.sizeBytes && one?.modifiedAtMs === other?.modifiedAtMs
+    one?.inode === other?.inode && one?.sizeBytes === other?.sizeBytes && one?.modifiedAtNs === other?.modifiedAtNs
   );
 }
 

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { isInvalidOptionError } from '../errors/invalid-option-error.js';
+import { readBoundedFileSync } from '../files/bounded-file.js';
 import { fileErrorCode } from '../files/file-error.js';
 import { parseTls, type RegistryTls } from './tls-options.js';
 
@@ -48,13 +49,17 @@ export function readCertificateFolder(path: string, known: CertificateFolder | n
     problems.push(`${path} holds more than ${maxCertificateFiles} certificates and keys`);
   const read = (file: string): string | null => {
     try {
-      return readBounded(file);
-    } catch (error) {
+      const found = readBoundedFileSync(file, maxCertificateFileBytes);
+      if (found.kind === 'text') return found.text;
       problems.push(
-        `${file} ${error instanceof TooLargeError ? error.message : `cannot be read (${fileErrorCode(error) ?? 'unknown error'})`}`,
+        found.kind === 'too-large'
+          ? `${file} is larger than ${maxCertificateFileBytes} bytes`
+          : `${file} cannot be read (not a file)`,
       );
-      return null;
+    } catch (error) {
+      problems.push(`${file} cannot be read (${fileErrorCode(error) ?? 'unknown error'})`);
     }
+    return null;
   };
   const authorities = files
     .filter((file) => file.endsWith('.crt'))
@@ -123,25 +128,4 @@ function stampOf(file: string): string {
   } catch (error) {
     return `${file} ${fileErrorCode(error) ?? 'unknown error'}`;
   }
-}
-
-class TooLargeError extends Error {}
-
-function readBounded(file: string): string {
-  // Opening a pipe would wait for its writer.
-  if (!statSync(file).isFile()) throw Object.assign(new Error('not a file'), { code: 'not a file' });
-  const descriptor = openSync(file, 'r');
-  const buffer = Buffer.alloc(maxCertificateFileBytes + 1);
-  let length = 0;
-  try {
-    for (;;) {
-      const bytes = readSync(descriptor, buffer, length, buffer.length - length, null);
-      length += bytes;
-      if (bytes === 0 || length === buffer.length) break;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-  if (length > maxCertificateFileBytes) throw new TooLargeError(`is larger than ${maxCertificateFileBytes} bytes`);
-  return buffer.toString('utf8', 0, length);
 }

@@ -1,6 +1,9 @@
-import { open, stat } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { CredentialsUnavailableError } from './credentials-unavailable.js';
 import { checkCredentials, type Credentials } from './credentials.js';
+import { readBoundedFile } from '../files/bounded-file.js';
+import { fileErrorCode } from '../files/file-error.js';
 import { isObject } from '../image/json-object.js';
 import { dockerHub } from '../image/registry-host.js';
 import { dockerHubApi } from './prefix.js';
@@ -44,22 +47,26 @@ export async function readDockerConfigFile(
   known: DockerConfigFile | null,
   fresh: boolean,
 ): Promise<DockerConfigFile | null> {
+  const before = known?.path === path ? known : null;
   try {
-    const found = await stat(path, { bigint: true });
-    // Opening a pipe would wait for its writer.
-    if (!found.isFile()) {
+    if (!fresh && before !== null && stampOf(await stat(path, { bigint: true })) === before.stamp) return before;
+    const found = await readBoundedFile(path, maxDockerConfigBytes);
+    if (found.kind === 'not-a-file') {
       throw new CredentialsUnavailableError('config-unreadable', `Docker's configuration ${path} is not a file`);
     }
-    const stamp = [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(':');
-    const before = known?.path === path ? known : null;
-    if (!fresh && before?.stamp === stamp) return before;
-    const text = await readBounded(path);
-    return before?.hasText(text) === true
+    if (found.kind === 'too-large') {
+      throw new CredentialsUnavailableError(
+        'config-malformed',
+        `Docker's configuration ${path} is larger than ${maxDockerConfigBytes} bytes`,
+      );
+    }
+    const stamp = stampOf(found.stats);
+    return before?.hasText(found.text) === true
       ? Object.freeze({ ...before, stamp })
-      : parseDockerConfigFile(text, path, stamp);
+      : parseDockerConfigFile(found.text, path, stamp);
   } catch (error) {
     if (error instanceof CredentialsUnavailableError) throw error;
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const code = fileErrorCode(error) ?? 'unknown error';
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     throw new CredentialsUnavailableError(
       'config-unreadable',
@@ -68,26 +75,8 @@ export async function readDockerConfigFile(
   }
 }
 
-async function readBounded(path: string): Promise<string> {
-  const file = await open(path, 'r');
-  const buffer = Buffer.alloc(maxDockerConfigBytes + 1);
-  let length = 0;
-  try {
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length);
-      length += bytesRead;
-      if (bytesRead === 0 || length === buffer.length) break;
-    }
-  } finally {
-    await file.close();
-  }
-  if (length > maxDockerConfigBytes) {
-    throw new CredentialsUnavailableError(
-      'config-malformed',
-      `Docker's configuration ${path} is larger than ${maxDockerConfigBytes} bytes`,
-    );
-  }
-  return buffer.toString('utf8', 0, length);
+function stampOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
 /**
