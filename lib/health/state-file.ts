@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, statSync, type BigIntStats } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readBoundedFile } from '../files/bounded-file.js';
 import { syncDirectory, writeDurably } from '../files/durable-file.js';
+import { unlessMissing } from '../files/file-error.js';
 import { takeFileLock } from '../files/file-lock.js';
 import { createLog } from '../log/log.js';
 import type { DocumentKind, StateDocument } from './state-document.js';
@@ -16,7 +17,7 @@ const maxFileBytes = 32 * 1024 * 1024;
 /** Some 20 s: what is kept is not worth a longer wait, and `close()` waits for it. */
 const lockRetries = 100;
 
-/** How often an update starts again because somebody who had lost the lock wrote all the same. */
+/** How often an update starts again because somebody who had lost the lock wrote or swept all the same. */
 const maxOvertaken = 5;
 
 /** Which file was read: a replaced one has another inode. */
@@ -47,8 +48,8 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
   async function load(): Promise<Loaded<T>> {
     const version = versionOf(file);
     if (last !== null && isSameVersion(last.version, version)) return last;
-    if (version === null) return { document: kind.empty, version, isBroken: false };
-    const found = await readBoundedFile(file, maxFileBytes);
+    const found = version === null ? null : await unlessMissing(readBoundedFile(file, maxFileBytes));
+    if (found === null) return { document: kind.empty, version: null, isBroken: false };
     if (found.kind === 'not-a-file') throw new Error('it is not a file');
     const { stats } = found;
     if (found.kind === 'too-large') return broken(stats, `it holds more than ${maxFileBytes} bytes`);
@@ -92,7 +93,7 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
           return written.document;
         }
       }
-      throw new Error(`others replaced it ${maxOvertaken} times while it was locked`);
+      throw new Error(`others came between ${maxOvertaken} times while it was locked`);
     } catch (error) {
       log(null, 'a state file cannot be written', { file, why: messageOf(error) });
       return null;
@@ -101,21 +102,22 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
     }
   }
 
-  /** Returns null when another process replaced the file meanwhile. */
+  /** Returns null when another process came between: it replaced the file, or swept away what was to replace it. */
   async function replace(change: (kept: T) => T): Promise<Loaded<T> | null> {
     const found = await load();
-    if (found.isBroken) await rename(file, `${file}.broken`);
-    const before = found.isBroken ? null : found.version;
     const document = change(found.document);
     const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       await writeDurably(temporary, `${JSON.stringify(kind.format(document))}\n`);
-      // A process that was suspended and lost its lock finds out here, in the instant before it would do harm.
-      if (!isSameVersion(versionOf(file), before)) {
+      const version = versionOf(temporary);
+      // A process that was suspended and lost its lock finds out here, in the instant before it would do harm. What it
+      // wrote may be gone: it looked like what a killed one left.
+      if (version === null || !isSameVersion(versionOf(file), found.version)) {
         await rm(temporary, { force: true });
         return null;
       }
-      const version = versionOf(temporary);
+      // Not before: it would be the file of another one that has set the broken one aside by now.
+      if (found.isBroken) renameSync(file, `${file}.broken`);
       renameSync(temporary, file);
       await syncDirectory(directory);
       return { document, version, isBroken: false };
@@ -125,7 +127,10 @@ export function openStateFile<T>(directory: string, kind: DocumentKind<T>): Stat
     }
   }
 
-  /** Removes what a process left that was killed while it wrote: under the lock nobody else is writing. */
+  /**
+   * Removes what a process left that was killed while it wrote: under the lock nobody else is writing, and who has lost
+   * it begins again.
+   */
   async function sweep(): Promise<void> {
     if (isSwept) return;
     isSwept = true;

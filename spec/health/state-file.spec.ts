@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import createDebug from 'debug';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DocumentKind, StateDocument } from '../../lib/health/state-document.js';
@@ -87,6 +87,47 @@ describe('a state document', () => {
     expect(kept).to.equal(null);
     expect(rounds).to.be.within(2, 10);
     expect(await readdir(stateDir)).to.deep.equal(['numbers.json']);
+  });
+
+  it('is written also when its new file was taken for a leftover by one that had lost the lock', async () => {
+    const document = open();
+    await document.update(add(1));
+    let swept = 0;
+    const sweep = (): void => {
+      for (const name of readdirSync(stateDir).filter((each) => each.endsWith('.tmp'))) {
+        unlinkSync(file(name));
+        swept += 1;
+      }
+      // Looks between any two steps of the one that writes.
+      if (swept === 0) looking = setImmediate(sweep);
+    };
+    let looking = setImmediate(sweep);
+    try {
+      expect(await document.update(add(2))).to.deep.equal([1, 2]);
+    } finally {
+      clearImmediate(looking);
+    }
+    expect(swept).to.equal(1);
+    expect(await open().read()).to.deep.equal([1, 2]);
+    expect(await readdir(stateDir)).to.deep.equal(['numbers.json']);
+  });
+
+  it('is not set aside by one that found it broken, had lost the lock, and comes after it was mended', async () => {
+    await mkdir(stateDir, { recursive: true });
+    await writeFile(file('numbers.json'), '"broken"');
+    const late = openStateStore(stateDir).document({
+      ...numbers,
+      parse: (value) => {
+        if (value !== 'broken') return numbers.parse(value);
+        // Suspended here, until another process took the lock for stale.
+        renameSync(file('numbers.json'), file('numbers.json.broken'));
+        writeFileSync(file('numbers.json'), '[7]');
+        throw new TypeError('no numbers');
+      },
+    });
+    expect(await late.update(add(1))).to.deep.equal([7, 1]);
+    expect(await open().read()).to.deep.equal([7, 1]);
+    expect(await readFile(file('numbers.json.broken'), 'utf8')).to.equal('"broken"');
   });
 
   for (const [what, content] of [
