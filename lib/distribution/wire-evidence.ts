@@ -1,4 +1,5 @@
 import { errors } from 'undici';
+import { fileErrorCode } from '../files/file-error.js';
 import type { Answerer, Evidence } from '../vocabulary/evidence.js';
 import { AddressRefusedError } from './address-guard.js';
 import type { Arrived } from './connection.js';
@@ -49,7 +50,7 @@ const tlsCode =
 export function evidenceOfWireError(thrown: unknown, seen: WireCircumstances): Evidence {
   const stage = thrown instanceof DialError ? thrown.stage : 'exchange';
   const error = thrown instanceof DialError ? thrown.cause : thrown;
-  const code = codeOf(error);
+  const code = mostTellingCode(error);
   if (error instanceof AddressRefusedError) return refused(seen.answerer);
   if (hostCodes.includes(code)) return { kind: 'disk', errno: code };
   if (error instanceof TunnelError) {
@@ -91,20 +92,19 @@ function isMalformed(error: unknown, headArrived: boolean): boolean {
   if (error instanceof errors.ResponseContentLengthMismatchError) return !headArrived;
   if (error instanceof errors.HTTPParserError) return !isCutShort(error);
   // What undici asserts of a head is the peer's to break: a status below 100, a 101 without an upgrade.
-  if (codeOf(error) === 'ERR_ASSERTION') return !headArrived;
+  if (mostTellingCode(error) === 'ERR_ASSERTION') return !headArrived;
   // An answer nobody asked for, an upgrade, a "100 Continue": undici has one code for these and for a lost socket.
   return error instanceof errors.SocketError && /^bad (response|upgrade)$/.test(error.message);
 }
 
-/** Of several addresses that were tried, the code that says most. */
-function codeOf(error: unknown): string {
+/** The code of an error; of several addresses that were tried, the one that says most. Empty where there is none. */
+function mostTellingCode(error: unknown): string {
   if (error instanceof AggregateError) {
-    const codes = error.errors.map(codeOf);
+    const codes = error.errors.map(mostTellingCode);
     const telling = codes.find((code) => code === 'ECONNREFUSED') ?? codes.find((code) => code !== 'ENETUNREACH');
     return telling ?? codes[0] ?? '';
   }
-  const code = (error as { readonly code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
+  return fileErrorCode(error) ?? '';
 }
 
 function nameOf(error: unknown): string {

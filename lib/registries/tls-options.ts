@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
+import { fileErrorCode } from '../files/file-error.js';
 
 /** Text or bytes in PEM. */
 export type Pem = string | Uint8Array;
@@ -114,7 +115,8 @@ function checkPair(chain: Certificates, secret: string, path: string): void {
   try {
     createSecureContext({ cert: chain.text, key: secret });
   } catch (error) {
-    throw new InvalidOptionError(`${path}.cert`, `is refused by OpenSSL together with key (${codeOf(error)})`);
+    const code = fileErrorCode(error) ?? 'no code';
+    throw new InvalidOptionError(`${path}.cert`, `is refused by OpenSSL together with key (${code})`);
   }
 }
 
@@ -128,8 +130,4 @@ function readKey(secret: string, path: string): KeyObject {
   } catch {
     throw new InvalidOptionError(path, 'holds no private key in PEM that can be read');
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'no code';
 }
