@@ -1,6 +1,12 @@
 import type { Evidence } from '../../vocabulary/evidence.js';
 
 /**
+ * What the registry did that an engine pulled from by itself, or what lies before it; `registry-noise` is a page of a CDN,
+ * a firewall or a portal in place of an answer.
+ */
+export type RegistryFault = 'rate-limit' | 'registry-noise' | 'denied' | 'missing' | 'tls' | 'network' | 'server';
+
+/**
  * What an engine's failure is about, before anybody draws a conclusion from it.
  *
  * - `caller`: the request itself is wrong: a name, a header
@@ -9,13 +15,12 @@ import type { Evidence } from '../../vocabulary/evidence.js';
  * - `unreachable`: nobody answers at the engine's address, or we may not talk to it
  * - `integrity`: the bytes it got are not those that their digest says
  * - `platform`, `type`: the image is not for this platform, or not an image
- * - `rate-limit`, `registry-noise`, `denied`, `missing`, `tls`, `network`, `server`: what the registry did that it pulled
- *   from; noise is a page of a CDN, a firewall or a portal in place of an answer
  * - `cancelled`: whoever had asked for the same bytes went away
  * - `extract`: it could not unpack bytes that were right
  * - `unknown`: none of these
  */
 export type EngineFault =
+  | RegistryFault
   | 'caller'
   | 'disk'
   | 'daemon'
@@ -23,13 +28,6 @@ export type EngineFault =
   | 'integrity'
   | 'platform'
   | 'type'
-  | 'rate-limit'
-  | 'registry-noise'
-  | 'denied'
-  | 'missing'
-  | 'tls'
-  | 'network'
-  | 'server'
   | 'cancelled'
   | 'extract'
   | 'unknown';

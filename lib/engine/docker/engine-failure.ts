@@ -3,6 +3,7 @@ import { HostFaultError } from '../../errors/host-fault-error.js';
 import { UnsupportedImageError } from '../../errors/unsupported-image-error.js';
 import type { Evidence } from '../../vocabulary/evidence.js';
 import { redactText } from '../../vocabulary/redact.js';
+import type { RegistryFault } from './engine-error-row.js';
 import { type EngineFault, type EngineFinding, findEngineError } from './engine-error-table.js';
 
 /** What an engine, or the way to it, said as something failed. */
@@ -123,16 +124,12 @@ export function hostErrorOf(
       );
     case 'caller':
       return new EngineError(engineId, `it refused the request for ${object}: ${message}`, failure);
-    case 'rate-limit':
-    case 'registry-noise':
-    case 'denied':
-    case 'missing':
-    case 'tls':
-    case 'network':
-    case 'server':
     case 'unknown':
-      return new EngineError(engineId, `it could not take ${object}: ${message}`, failure);
+      break;
+    default:
+      fault satisfies RegistryFault;
   }
+  return new EngineError(engineId, `it could not take ${object}: ${message}`, failure);
 }
 
 function engineFault(message: string, failure: EngineFailure): HostFaultError {
