@@ -1,8 +1,10 @@
+import { leadsInto } from '../registries/address-range.js';
 import type { AddressZone } from './address-zone.js';
 
 /** Decides which addresses a request may be connected to. */
 export interface AddressGuard {
-  admits(zone: AddressZone): boolean;
+  /** @param address null while only the zone is known, as the name tells it */
+  admits(zone: AddressZone, address: string | null): boolean;
 }
 
 /** For hosts that the operator has named: wherever their names lead. */
@@ -24,6 +26,11 @@ const reach: Readonly<Record<AddressZone, readonly AddressZone[]>> = {
  */
 export function guardOfAnswer(zone: AddressZone): AddressGuard {
   return { admits: (target) => reach[zone].includes(target) };
+}
+
+/** For a name that is trusted for where it leads: to one of these networks (CIDR), and nowhere else. */
+export function guardOfNetworks(networks: readonly string[]): AddressGuard {
+  return { admits: (_zone, address) => address !== null && leadsInto(address, networks) };
 }
 
 /** An address was refused by a guard, before any byte was sent to it. */

@@ -10,6 +10,17 @@ import ipaddr from 'ipaddr.js';
  */
 export type AddressZone = 'public' | 'private' | 'loopback' | 'special';
 
+/** The other end of a connection. */
+export interface Peer {
+  readonly address: string;
+  readonly zone: AddressZone;
+}
+
+/** Who is at an IP address. */
+export function peerAt(address: string): Peer {
+  return { address, zone: zoneOfAddress(address) };
+}
+
 /** Tells the zone of an IP address in text; what is no address at all is `special`. */
 export function zoneOfAddress(address: string): AddressZone {
   // The scope of a link-local address (`fe80::1%eth0`) says nothing about its zone.

@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import { Client } from 'undici';
-import type { AddressZone } from './address-zone.js';
+import type { Peer } from './address-zone.js';
 import { headersOf, type Headers } from './headers.js';
 import { lostMs } from '../policy/loop-timer.js';
 import { createBodyIntake, type BodyIntake, type IncomingBody } from './incoming-body.js';
@@ -36,7 +36,7 @@ export interface ConnectionAnswer {
 /** One socket to one origin, with at most one request at a time. */
 export interface Connection {
   /** Where the socket leads; null when a proxy stands between. */
-  readonly zone: AddressZone | null;
+  readonly peer: Peer | null;
   /** Requests sent so far. */
   readonly requests: number;
   /** Whether it waits for a request. */
@@ -75,7 +75,7 @@ export class MalformedAnswerError extends Error {
 export function createConnection(
   origin: string,
   socket: net.Socket,
-  zone: AddressZone | null,
+  peer: Peer | null,
   events: ConnectionEvents,
 ): Connection {
   let requests = 0;
@@ -102,7 +102,7 @@ export function createConnection(
   socket.once('close', () => events.ended(connection));
 
   const connection: Connection = {
-    zone,
+    peer,
     get requests() {
       return requests;
     },

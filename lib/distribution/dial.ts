@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import { anyAddress, type AddressGuard } from './address-guard.js';
-import { zoneOfAddress, type AddressZone } from './address-zone.js';
+import { peerAt, type Peer } from './address-zone.js';
 import type { NameLookup } from './name-lookup.js';
 import { openSocket, type SocketWatch } from './open-socket.js';
 import { defaultPort, type Proxy } from './proxies.js';
@@ -41,7 +41,7 @@ export interface Dialler {
 export interface Dialled {
   readonly socket: net.Socket;
   /** Where it leads; null when a proxy hides it. */
-  readonly zone: AddressZone | null;
+  readonly peer: Peer | null;
 }
 
 /**
@@ -58,9 +58,9 @@ export async function dial(target: DialTarget, dialler: Dialler, signal: AbortSi
   const socket = await (proxy === null
     ? during('connect', openSocket(direct, dialler.lookup, dialler.watch, signal))
     : during('proxy', openProxySocket(proxy, secure ? `${url.hostname}:${port}` : null, dialler, signal)));
-  const zone = proxy === null ? zoneOfAddress(socket.remoteAddress ?? '') : null;
-  if (!secure) return { socket, zone };
-  return { socket: await during('tls', secureSocket(socket, url.hostname, target.tls, dialler.watch, signal)), zone };
+  const peer = proxy === null ? peerAt(socket.remoteAddress ?? '') : null;
+  if (!secure) return { socket, peer };
+  return { socket: await during('tls', secureSocket(socket, url.hostname, target.tls, dialler.watch, signal)), peer };
 }
 
 /** @param tunnelTo `host:port`; null to speak with the proxy itself */

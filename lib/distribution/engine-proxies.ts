@@ -38,6 +38,7 @@ export function throughEngineProxies(transport: Transport, environment: ProxyEnv
 
   return {
     send: async (request) => transport.send({ ...request, proxy: await usable(proxyFor(request.url), request.signal) }),
+    addressesOf: (url, signal) => transport.addressesOf(url, signal),
     get openSockets() {
       return transport.openSockets;
     },

@@ -63,8 +63,9 @@ export async function openSocket(
   const socket = net.connect(options);
   watch(socket);
   await connected(socket, signal);
-  const zone = zoneOfAddress(socket.remoteAddress ?? '');
-  if (!target.guard.admits(zone)) {
+  const address = socket.remoteAddress ?? '';
+  const zone = zoneOfAddress(address);
+  if (!target.guard.admits(zone, address)) {
     socket.destroy();
     throw new AddressRefusedError(host, zone);
   }
@@ -78,12 +79,12 @@ async function admittedAddresses(
   signal: AbortSignal,
 ): Promise<readonly Address[]> {
   const zone = zoneOfHost(target.hostname);
-  if (zone !== null && !target.guard.admits(zone)) throw new AddressRefusedError(host, zone);
+  if (zone !== null && !target.guard.admits(zone, null)) throw new AddressRefusedError(host, zone);
   const family = net.isIP(host);
   if (family !== 0) return [{ address: host, family }];
 
   const found = await lookup(host, signal);
-  const admitted = found.filter(({ address }) => target.guard.admits(zoneOfAddress(address)));
+  const admitted = found.filter(({ address }) => target.guard.admits(zoneOfAddress(address), address));
   const [refused] = found;
   if (admitted.length === 0 && refused !== undefined) {
     throw new AddressRefusedError(host, zoneOfAddress(refused.address));

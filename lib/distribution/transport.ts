@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type net from 'node:net';
+import { withoutBrackets } from '../image/registry-host.js';
 import { deriveAbort } from '../policy/deadline.js';
 import { lostMs } from '../policy/loop-timer.js';
 import type { Answerer } from '../vocabulary/evidence.js';
@@ -65,6 +66,12 @@ export interface Transport {
    * @throws ExchangeError, also from the body; the signal's own reason at an abort
    */
   send(request: WireRequest): Promise<WireAnswer>;
+  /**
+   * The addresses that a URL's host has now; none where a proxy of the environment looks it up.
+   *
+   * @throws what the resolver fails with; the signal's own reason at an abort
+   */
+  addressesOf(url: URL, signal: AbortSignal): Promise<readonly string[]>;
   /** Sockets that are open or being opened; one that speaks TLS counts twice. */
   readonly openSockets: number;
   /** Ends every exchange and every socket at once, those still connecting too. Resolves when they are closed. */
@@ -94,8 +101,8 @@ export function createTransport(options: TransportOptions = {}): Transport {
   async function connect(request: WireRequest, proxy: Proxy | null, key: string): Promise<Connection> {
     const derived = deriveAbort(request.signal, closing.signal);
     try {
-      const { socket, zone } = await dial({ ...request, proxy }, { lookup, watch }, derived.signal);
-      return createConnection(request.url.origin, socket, zone, {
+      const { socket, peer } = await dial({ ...request, proxy }, { lookup, watch }, derived.signal);
+      return createConnection(request.url.origin, socket, peer, {
         becameIdle: (connection) => pool.put(key, connection),
         ended: (connection) => pool.remove(key, connection),
       });
@@ -109,9 +116,9 @@ export function createTransport(options: TransportOptions = {}): Transport {
     const { url, guard } = request;
     // Behind a proxy, which does the look-up, this is all that can be checked.
     const zone = zoneOfHost(url.hostname);
-    if (zone !== null && !guard.admits(zone)) throw new AddressRefusedError(url.hostname, zone);
+    if (zone !== null && !guard.admits(zone, null)) throw new AddressRefusedError(url.hostname, zone);
     const key = keyOf(request, proxy);
-    const idle = pool.take(key, (each) => each.zone === null || guard.admits(each.zone));
+    const idle = pool.take(key, ({ peer }) => peer === null || guard.admits(peer.zone, peer.address));
     return idle ?? (await connect(request, proxy, key));
   }
 
@@ -156,7 +163,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
       answer.body.cancel(refused);
       throw refused;
     }
-    return { ...answer, reused, zone: connection.zone };
+    return { ...answer, reused, zone: connection.peer?.zone ?? null };
   }
 
   async function close(): Promise<void> {
@@ -176,6 +183,11 @@ export function createTransport(options: TransportOptions = {}): Transport {
 
   return {
     send,
+    addressesOf: async (url, signal) => {
+      if (proxyFor(url) !== null) return [];
+      const found = await lookup(withoutBrackets(url.hostname), signal);
+      return found.map(({ address }) => address);
+    },
     get openSockets() {
       return sockets.size;
     },

@@ -3,10 +3,11 @@ import { throughEngineProxies } from '../distribution/engine-proxies.js';
 import { createInsecureClient } from '../distribution/insecure-client.js';
 import { createSchemeMemory } from '../distribution/scheme-memory.js';
 import type { Transport } from '../distribution/transport.js';
+import { withinNetworks } from '../distribution/within-networks.js';
 import { createBoundedMap } from '../policy/bounded-map.js';
 import type { PlaceWithCredentials } from '../registries/override-credentials.js';
 import type { Registry } from '../registries/registry.js';
-import type { EngineTrust } from './engine-trust.js';
+import type { EngineTrust, InsecureRegistry } from './engine-trust.js';
 
 /** What the clients of one puller are made with. */
 export interface ClientsOptions {
@@ -18,12 +19,14 @@ export interface ClientsOptions {
 
 /** Tenants may bring daemons of their own. */
 const maxProxies = 64;
+const maxInsecure = 256;
 
 /** The clients of one puller: one per registry and way to it, unless a pull brings credentials of its own. */
 export class Clients {
   readonly #options: ClientsOptions;
   readonly #schemes = createSchemeMemory();
   readonly #proxied = createBoundedMap<string, Transport>(maxProxies);
+  readonly #within = createBoundedMap<string, Transport>(maxInsecure);
   readonly #clients = new WeakMap<Transport, Record<'secure' | 'insecure', WeakMap<Registry, RegistryClient>>>();
 
   constructor(options: ClientsOptions) {
@@ -32,17 +35,18 @@ export class Clients {
 
   /** The client that asks a registry as the engine would, for which the pull is. */
   of({ registry, credentials }: PlaceWithCredentials, trust: EngineTrust): RegistryClient {
-    const isInsecure = trust.insecure.includes(registry.prefix);
+    const insecure = trust.insecure.find((each) => each.registry === registry.prefix) ?? null;
     // Together they would let whoever speaks for an engine name the one who is shown the credentials.
-    const transport = isInsecure ? this.#options.transport : this.#transport(trust);
+    const transport = insecure === null ? this.#transport(trust) : this.#toInsecure(registry, insecure);
     const isOwn = credentials === registry.credentials;
-    const clients = this.#known(transport)[isInsecure ? 'insecure' : 'secure'];
+    const clients = this.#known(transport)[insecure === null ? 'secure' : 'insecure'];
     const known = isOwn ? clients.get(registry) : undefined;
     if (known !== undefined) return known;
     const options = { credentials, onCredentialsRejected: this.#options.onCredentialsRejected(registry) };
-    const client = isInsecure
-      ? createInsecureClient(registry, transport, this.#schemes, options)
-      : createRegistryClient(registry, transport, options);
+    const client =
+      insecure === null
+        ? createRegistryClient(registry, transport, options)
+        : createInsecureClient(registry, transport, this.#schemes, options);
     if (isOwn) clients.set(registry, client);
     return client;
   }
@@ -54,6 +58,16 @@ export class Clients {
     const proxied = this.#proxied.get(key) ?? throughEngineProxies(transport, proxies);
     this.#proxied.set(key, proxied);
     return proxied;
+  }
+
+  #toInsecure({ baseUrl }: Registry, { networks }: InsecureRegistry): Transport {
+    const { transport } = this.#options;
+    if (networks === null) return transport;
+    const { hostname } = new URL(baseUrl);
+    const key = JSON.stringify([hostname, networks]);
+    const within = this.#within.get(key) ?? withinNetworks(transport, hostname, networks);
+    this.#within.set(key, within);
+    return within;
   }
 
   #known(transport: Transport): Record<'secure' | 'insecure', WeakMap<Registry, RegistryClient>> {

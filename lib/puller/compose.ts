@@ -1,3 +1,5 @@
+import { createKeptAddresses } from '../distribution/kept-addresses.js';
+import type { NameResolver } from '../distribution/name-lookup.js';
 import { namesProxies } from '../distribution/proxies.js';
 import { createTransport } from '../distribution/transport.js';
 import type { EventBus } from '../events/event-bus.js';
@@ -27,11 +29,20 @@ export interface ComposedParts extends PullerParts {
   readonly callersOf: Map<string, Callers>;
 }
 
-/** Puts a puller's parts together. Nothing is contacted, no timer runs. */
-export function composeParts(settings: PullerSettings, bus: EventBus, ending: AbortSignal): ComposedParts {
+/**
+ * Puts a puller's parts together. Nothing is contacted, no timer runs.
+ *
+ * @param resolve how names are looked up; default: as this host does
+ */
+export function composeParts(
+  settings: PullerSettings,
+  bus: EventBus,
+  ending: AbortSignal,
+  resolve?: NameResolver,
+): ComposedParts {
   const running = new Set<Sources>();
   const callersOf = new Map<string, Callers>();
-  const transport = createTransport({ env: process.env });
+  const transport = createTransport({ env: process.env, ...(resolve === undefined ? {} : { resolve }) });
   const circuits = createCircuits(
     settings.health,
     {
@@ -72,6 +83,7 @@ export function composeParts(settings: PullerSettings, bus: EventBus, ending: Ab
     bus,
     transport,
     clients,
+    addresses: createKeptAddresses(transport),
     circuits,
     hedge: new HedgeGate(settings.hedge),
     shared: new SharedFetches(),

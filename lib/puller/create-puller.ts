@@ -1,3 +1,4 @@
+import type { NameResolver } from '../distribution/name-lookup.js';
 import { PullerClosedError } from '../errors/puller-closed-error.js';
 import { createEventBus, type EventBus } from '../events/event-bus.js';
 import { parseReference } from '../image/reference.js';
@@ -33,6 +34,8 @@ export interface PullerSurroundings {
   readonly startWork?: StartWork;
   /** By which registries are recognised whose options say nothing; default: those of Docker's daemon on this host. */
   readonly certificates?: DaemonCertificates;
+  /** How names are looked up; default: as this host does. */
+  readonly resolve?: NameResolver;
 }
 
 /** Makes a puller in given surroundings. @throws InvalidOptionError */
@@ -40,7 +43,7 @@ export function createPullerIn(surroundings: PullerSurroundings, options: Puller
   const { bus, onClosing = () => {}, startWork = startPull } = surroundings;
   const settings = parsePullerOptions(options, surroundings.certificates);
   const ending = deriveAbort();
-  const parts = composeParts(settings, bus, ending.signal);
+  const parts = composeParts(settings, bus, ending.signal, surroundings.resolve);
   const joins = new Joins();
   const calls = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;

@@ -6,7 +6,7 @@ import { Sources } from '../failover/sources.js';
 import { overrideCredentials, type PlaceWithCredentials } from '../registries/override-credentials.js';
 import { registryPhases } from '../vocabulary/phase.js';
 import type { Callers } from './callers.js';
-import { trustOf } from './engine-trust.js';
+import type { EngineTrust } from './engine-trust.js';
 import type { PullerParts } from './parts.js';
 import type { PullPlan } from './plan.js';
 import type { PullJob } from './pull-job.js';
@@ -15,6 +15,8 @@ import type { PullJob } from './pull-job.js';
 export interface HeartRequest {
   readonly job: PullJob;
   readonly plan: PullPlan;
+  /** As the engine would reach the registries of the plan. */
+  readonly trust: EngineTrust;
   readonly pullId: string;
   readonly callers: Callers;
   readonly signal: AbortSignal;
@@ -64,22 +66,20 @@ export function placesOf({ job, plan }: Pick<HeartRequest, 'job' | 'plan'>): rea
  * A blob is fetched once for pulls that would ask the same registries in the same way, as the same user, with the same
  * patience.
  */
-export function shareKeyOf({ job, plan }: Pick<HeartRequest, 'job' | 'plan'>): string {
+export function shareKeyOf({ job, plan, trust }: Pick<HeartRequest, 'job' | 'plan' | 'trust'>): string {
   const places = plan.places.map(({ registry, repository }) => [registry.prefix, repository]);
-  const trust = trustOf(job.engine, plan.places);
   return JSON.stringify([places, trust, plan.order.layers, job.credentialIdentity, job.policy.limits]);
 }
 
 function candidatesOf(parts: PullerParts, request: HeartRequest): readonly Candidate[] {
   const places = placesOf(request);
-  const trust = trustOf(request.job.engine, places);
   const authority = places.find(({ registry }) => registry.resolves);
   return places.map((place) => ({
     registry: place.registry.prefix,
     repository: place.repository,
     resolves: place.registry.resolves,
     isAuthority: place === authority,
-    client: parts.clients.of(place, trust),
+    client: parts.clients.of(place, request.trust),
   }));
 }
 

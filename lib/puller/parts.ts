@@ -1,3 +1,4 @@
+import type { KeptAddresses } from '../distribution/kept-addresses.js';
 import type { Transport } from '../distribution/transport.js';
 import type { EventBus } from '../events/event-bus.js';
 import type { HedgeGate } from '../failover/hedge.js';
@@ -16,6 +17,7 @@ export interface PullerParts {
   readonly bus: EventBus;
   readonly transport: Transport;
   readonly clients: Clients;
+  readonly addresses: KeptAddresses;
   readonly circuits: Circuits;
   readonly hedge: HedgeGate;
   readonly shared: SharedFetches;

@@ -9,11 +9,12 @@ import type { AttemptResult } from './attempt-frame.js';
 import { findCachedImage, type CachedImage } from './cached-image.js';
 import { planRoute, reasonOfChange, untakenRoute, type PlannedRoute } from './engine-route.js';
 import type { Callers } from './callers.js';
+import { findTrust } from './engine-trust.js';
 import { openHeart, type HeartRequest } from './heart-context.js';
 import { observeHeart } from './heart-observer.js';
 import { parkPull } from './park-pull.js';
 import type { PullerParts } from './parts.js';
-import { makePlan } from './plan.js';
+import { makePlan, type PullPlan } from './plan.js';
 import { Progress } from './progress.js';
 import type { PullJob } from './pull-job.js';
 import { isDenied, proveAccess } from './prove-access.js';
@@ -89,10 +90,11 @@ export class Pull {
 
   async #attempt(): Promise<[PullAccount, AttemptResult]> {
     const { callers, signal } = this.#run;
-    const request = this.#walk();
-    const { replicaSet, candidates, order } = request.plan;
+    const plan = this.#plan();
+    const { replicaSet, candidates, order } = plan;
     const route = await planRoute(this.#job.engine, this.#parts.relays, signal);
     this.#route = route;
+    const request = await this.#walk(plan);
     callers.tell({
       type: 'pull:planned',
       replicaSet,
@@ -129,7 +131,7 @@ export class Pull {
   /** A caller with credentials of its own does not get what it may not read, only because somebody else had it brought. */
   async #mayHave(cached: CachedImage, why: 'if-not-present' | 'never' | 'exhausted'): Promise<boolean> {
     if (this.#job.credentials === null || why === 'never') return true;
-    const request = this.#walk();
+    const request = await this.#walk(this.#plan());
     if (why === 'exhausted') return !isDenied(request, this.attempts);
     const observer = observeHeart(request.pullId, request.callers, this.#progress, this.#parts.circuits);
     const context = openHeart(this.#parts, request, observer);
@@ -138,12 +140,17 @@ export class Pull {
     return true;
   }
 
-  #walk(): HeartRequest {
-    const { scope, callers, signal } = this.#run;
-    const { replicaSets } = this.#parts.settings;
+  #plan(): PullPlan {
+    const { settings, circuits } = this.#parts;
     const { reference, policy } = this.#job;
-    const plan = makePlan({ reference, replicaSets, circuits: this.#parts.circuits, first: policy.order });
-    return { job: this.#job, plan, pullId: scope.pullId, callers, signal };
+    return makePlan({ reference, replicaSets: settings.replicaSets, circuits, first: policy.order });
+  }
+
+  /** @throws the signal's own reason */
+  async #walk(plan: PullPlan): Promise<HeartRequest> {
+    const { scope, callers, signal } = this.#run;
+    const trust = await findTrust(this.#job.engine, plan.places, this.#parts.addresses, signal);
+    return { job: this.#job, plan, trust, pullId: scope.pullId, callers, signal };
   }
 
   #account(): PullAccount {

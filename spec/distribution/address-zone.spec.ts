@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { guardOfAnswer } from '../../lib/distribution/address-guard.js';
+import { guardOfAnswer, guardOfNetworks } from '../../lib/distribution/address-guard.js';
 import { zoneOfAddress, zoneOfHost, type AddressZone } from '../../lib/distribution/address-zone.js';
 
 describe('the zone of an address', () => {
@@ -119,7 +119,44 @@ describe('the guard of an answer', () => {
   for (const [from, expected] of reach) {
     it(`lets an answer from a ${from} address lead to ${expected.join(', ')} and nowhere else`, () => {
       const all: readonly AddressZone[] = ['public', 'private', 'loopback', 'special'];
-      expect(all.filter((zone) => guardOfAnswer(from).admits(zone))).to.deep.equal(expected);
+      expect(all.filter((zone) => guardOfAnswer(from).admits(zone, null))).to.deep.equal(expected);
     });
   }
+});
+
+describe('the guard of networks', () => {
+  const guard = guardOfNetworks([
+    '10.0.0.0/8',
+    'fd00::/8',
+    '0.0.0.0/5',
+    '127.0.0.0/8',
+    '169.254.0.0/16',
+    '::/0',
+    'nonsense',
+  ]);
+  const cases: readonly (readonly [string, boolean])[] = [
+    ['10.1.2.3', true],
+    ['::ffff:10.1.2.3', true],
+    ['fd00::1', true],
+    ['4.4.4.4', true],
+    ['2606:4700::1111', true],
+    ['11.1.2.3', false],
+    ['192.168.0.1', false],
+    // In a network that is named, and still everybody's.
+    ['127.0.0.1', false],
+    ['::1', false],
+    ['::ffff:127.0.0.1', false],
+    ['0.0.0.0', false],
+    ['169.254.169.254', false],
+    ['fe80::1', false],
+  ];
+  for (const [address, expected] of cases) {
+    it(`${expected ? 'lets' : 'does not let'} a name lead to ${address}`, () => {
+      expect(guard.admits(zoneOfAddress(address), address)).to.equal(expected);
+    });
+  }
+
+  it('lets no name lead anywhere whose address is not known', () => {
+    expect(guard.admits('private', null)).to.equal(false);
+  });
 });

@@ -5,7 +5,7 @@ import { Clients } from '../../lib/puller/clients.js';
 import type { EngineTrust } from '../../lib/puller/engine-trust.js';
 import { anonymous } from '../../lib/registries/credential-source.js';
 import type { RegistryOptions } from '../../lib/registries/registry.js';
-import { registryAt } from '../distribution/rig.js';
+import { evidenceOf, registryAt } from '../distribution/rig.js';
 import { startProxy, type TestProxy } from '../distribution/test-proxy.js';
 import { requireReal } from '../support/real-parts.js';
 import { startServer, type TestServer } from '../support/servers.js';
@@ -53,12 +53,17 @@ describe('the clients of a puller', () => {
   it('are one for each registry and way to it, unless a pull brings credentials', () => {
     const clients = clientsOf();
     const registry = registryAt('registry.example');
+    const insecureIn = (networks: readonly string[] | null): EngineTrust => ({
+      ...noTrust,
+      insecure: [{ registry: registry.prefix, networks }],
+    });
     const own = { registry, repository: 'app', credentials: registry.credentials };
-    const ways = [noTrust, { ...noTrust, proxies }, { ...noTrust, insecure: [registry.prefix] }];
+    const ways = [noTrust, { ...noTrust, proxies }, ...[null, ['10.0.0.0/8'], ['fd00::/8']].map(insecureIn)];
+    const insecureOther = { registry: 'other.example', networks: null };
     const first = ways.map((trust) => clients.of(own, trust));
     expect(new Set(first).size).to.equal(ways.length);
     expect(ways.map((trust) => clients.of(own, { ...trust }))).to.deep.equal(first);
-    expect(clients.of(own, { ...noTrust, insecure: ['other.example'] })).to.equal(first[0]);
+    expect(clients.of(own, { ...noTrust, insecure: [insecureOther] })).to.equal(first[0]);
     const given = { ...own, credentials: { get: anonymous.get } };
     expect(clients.of(given, noTrust)).to.not.equal(clients.of(given, noTrust));
   });
@@ -72,8 +77,15 @@ describe('the clients of a puller', () => {
     expect(proxy.targets).to.have.length(1);
   });
 
+  it('reach a registry that is insecure for where it is nowhere else', async () => {
+    const insecure = [{ registry: `registry.example:${server.port}`, networks: ['10.0.0.0/8'] }];
+    const before = server.accepted;
+    expect(await evidenceOf(ask(clientFor(clientsOf(), { insecure, proxies }, {})))).to.include({ kind: 'redirect' });
+    expect([server.accepted - before, proxy.accepted]).to.deep.equal([0, 0]);
+  });
+
   it('take no certificate of anybody through a proxy that an engine has named', async () => {
-    const trust = { insecure: [`registry.example:${server.port}`], proxies };
+    const trust = { insecure: [{ registry: `registry.example:${server.port}`, networks: null }], proxies };
     await ask(clientFor(clientsOf(), trust, {}));
     expect(proxy.accepted).to.equal(0);
   });

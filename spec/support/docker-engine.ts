@@ -51,6 +51,8 @@ export interface DockerdOptions {
   readonly registryConfig?: Readonly<Record<string, unknown>>;
   /** What is in `/etc/docker/certs.d`, by path: `{ '127.0.0.1:5000/ca.crt': pem }`. */
   readonly certificates?: Readonly<Record<string, string>>;
+  /** The only names it knows beside `localhost` and what its resolver says, with their addresses. */
+  readonly hosts?: Readonly<Record<string, string>>;
   /** A loopback of its own: it reaches nothing of this process, nor anything else. */
   readonly networkNamespace?: boolean;
   /** Such as `HTTP_PROXY`. */
@@ -78,6 +80,7 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<RealEn
         ...(store === 'containerd' ? { features: { 'containerd-snapshotter': true } } : {}),
         ...options.registryConfig,
       }),
+      ...(options.hosts === undefined ? {} : { hosts: hostsFile(options.hosts) }),
       ...Object.fromEntries(
         Object.entries(options.certificates ?? {}).map(([path, text]) => [`docker/certs.d/${path}`, text]),
       ),
@@ -87,4 +90,9 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<RealEn
     environment: options.environment,
   });
   return realEngine(daemon, store);
+}
+
+function hostsFile(hosts: Readonly<Record<string, string>>): string {
+  const lines = Object.entries({ localhost: '127.0.0.1', ...hosts }).map(([name, address]) => `${address} ${name}\n`);
+  return lines.join('');
 }

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { systemResolver, type NameResolver } from '../../../lib/distribution/name-lookup.js';
 import { createEventBus } from '../../../lib/events/event-bus.js';
 import {
   dockerEngine,
@@ -16,6 +16,7 @@ import { type RegistryDouble, seededImage, startRegistryDouble } from '../../../
 import { startProxy, type TestProxy } from '../../distribution/test-proxy.js';
 import { failureOf } from '../../support/failure-of.js';
 import { requireDockerd, requireNextRelease, startDockerd } from '../../support/docker-engine.js';
+import { addressElsewhere } from '../../support/own-addresses.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
 import type { TestServer } from '../../support/servers.js';
@@ -25,9 +26,7 @@ import { expectInDaemon, removeFromDaemon } from '../support/image-in-daemon.js'
 import { type FrontPlace, startFront } from '../support/registry-front.js';
 
 /** Only elsewhere than on loopback does a daemon want TLS. */
-const elsewhere = Object.values(networkInterfaces())
-  .flatMap((addresses) => addresses ?? [])
-  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+const elsewhere = addressElsewhere();
 
 const image = seededImage({ bytes: [100_000, 50_000], seed: 'trusted as by the daemon' });
 const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
@@ -43,7 +42,7 @@ for (const { store, title, require } of stores) {
     require();
     requireReal('openssl', 'apt-get install openssl');
     before(function () {
-      if (elsewhere === undefined) this.skip();
+      if (elsewhere === null) this.skip();
     });
     const working = useTemporaryDirectory();
     const closing: { close(): Promise<void> }[] = [];
@@ -81,11 +80,16 @@ for (const { store, title, require } of stores) {
       await removeFromDaemon(real, name);
     }
 
-    async function pullInto(real: RealEngine, name: string, options: PullerOptions = {}): Promise<PullReport> {
+    async function pullInto(
+      real: RealEngine,
+      name: string,
+      options: PullerOptions = {},
+      resolve: NameResolver = systemResolver,
+    ): Promise<PullReport> {
       // Otherwise the engine would be left to pull by itself what this process does not reach.
       await using engine = dockerEngine(real.docker, { route: 'relay' });
       const certificates = createDaemonCertificates({ folders: [working.path] });
-      await using puller = createPullerIn({ bus: createEventBus(), certificates }, { ...options, engine });
+      await using puller = createPullerIn({ bus: createEventBus(), certificates, resolve }, { ...options, engine });
       const report = await puller.pullWithFailover(name);
       await expectInDaemon(real, report.reference, image);
       return report;
@@ -139,6 +143,31 @@ for (const { store, title, require } of stores) {
       );
       await daemonPulls(real, `${plain.authority}/team/app:1`);
       await pullInto(real, `${plain.authority}/team/app:1`);
+    });
+
+    it('is a registry whose name leads into such a network, and one on its loopback only by address', async () => {
+      const plain = await front({ host: elsewhere ?? '' });
+      const tls = createAuthority('nobody knows it').issue(['other.example']);
+      const secure = await front({ host: elsewhere ?? '', tls });
+      const here = await front({});
+      const real = await started(
+        startDockerd({
+          store,
+          registryConfig: { 'insecure-registries': [`${elsewhere}/32`] },
+          hosts: { 'registry.internal': elsewhere ?? '', 'loopback.internal': '127.0.0.1' },
+        }),
+      );
+      const resolve: NameResolver = async (name) => [
+        { address: name === 'registry.internal' ? (elsewhere ?? '') : '127.0.0.1', family: 4 },
+      ];
+      for (const { port } of [plain, secure]) {
+        const name = `registry.internal:${port}/team/app:1`;
+        await daemonPulls(real, name);
+        await pullInto(real, name, {}, resolve);
+      }
+      const byLoopback = `loopback.internal:${here.port}/team/app:1`;
+      await daemonPulls(real, byLoopback);
+      expect(await failureOf(pullInto(real, byLoopback, {}, resolve))).to.satisfy(isPullExhaustedError);
     });
 
     describe('is its proxy,', () => {
