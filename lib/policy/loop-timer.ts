@@ -18,6 +18,9 @@ const confirmingPolls = 2;
 /** `setTimeout` fires at once for anything longer. */
 export const maxTimeoutMs: number = 2 ** 31 - 1;
 
+/** What sums of the same times can differ by. */
+const roundingMs = 0.001;
+
 let foldedLossMs = 0;
 let lastTurnMs = 0;
 let lastReadMs = -Infinity;
@@ -63,7 +66,8 @@ export function loopMs(): number {
   if (isTimeMovedByHand()) return nowMs;
   const countedMs = nowMs - foldedLossMs - openLossMs(nowMs);
   // Folding a loss changes the last digits of the sum, which must not look like a clock that goes back.
-  lastReadMs = Math.max(lastReadMs, countedMs);
+  if (lastReadMs - countedMs < roundingMs) lastReadMs = Math.max(lastReadMs, countedMs);
+  else lastReadMs = countedMs;
   return lastReadMs;
 }
 

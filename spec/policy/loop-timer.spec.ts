@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import pTimeout, { TimeoutError } from 'p-timeout';
+import { replaceTimeSource } from '../../lib/clock/time.js';
 import { loopMs, lostMs, loopTimers, startLoopTimer, type LoopTimer } from '../../lib/policy/loop-timer.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
 
@@ -347,6 +348,18 @@ describe('a loop timer on the real loop', () => {
     }
     timer.cancel();
     expect(loopMs()).to.be.at.least(last);
+  });
+
+  it('goes on when the clock that it reads was ahead and is put back', async () => {
+    const restore = replaceTimeSource({ monotonicMs: () => performance.now() + 3_600_000, epochMs: Date.now });
+    try {
+      loopMs();
+    } finally {
+      restore();
+    }
+    const startMs = performance.now();
+    await expiry(100).expired;
+    expect(performance.now() - startMs).to.be.below(5_000);
   });
 
   it('still expires after a blocked loop when nothing waited', async () => {
