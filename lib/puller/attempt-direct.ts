@@ -32,6 +32,7 @@ async function begin(frame: AttemptFrame, engine: DockerEngine): Promise<DirectB
   if (image !== null) request.progress.expect(image.tree);
   const run = startDirectRoute(engine, {
     context,
+    comeback: request.job.comeback,
     reference: request.job.reference,
     platform: request.job.platform,
     places: placesOf(request),

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { monotonicMs } from '../clock/time.js';
+import type { DockerDaemon } from '../engine/docker/docker-daemon.js';
+import { dockerParts } from '../engine/docker/docker-engine.js';
 import { EngineFailure, hostErrorOf } from '../engine/docker/engine-failure.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
 import { PullDeadlineError } from '../errors/pull-deadline-error.js';
@@ -10,6 +12,7 @@ import { parseReference, type Reference } from '../image/reference.js';
 import { createLog } from '../log/log.js';
 import { deriveAbort, sleep } from '../policy/deadline.js';
 import { credentialIdentity } from '../registries/credentials.js';
+import { Comeback } from '../routes/comeback.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { Attempt, PullReport } from '../vocabulary/report.js';
 import type { ComposedParts } from './compose.js';
@@ -18,6 +21,7 @@ import { joinKeyOf, type Joins } from './join.js';
 import { parsePullOptions, type PullerSettings, type PullOptions, type PullSettings } from './options.js';
 import { refuseForbiddenHost } from './forbidden-host.js';
 import type { StartWork } from './start-work.js';
+import type { PullEngine } from './pull-engine.js';
 import type { PullJob } from './pull-job.js';
 import { resolvePolicy, type ResolvedPolicy } from './pull-policy.js';
 import { Voice } from './voice.js';
@@ -64,8 +68,9 @@ export async function callPull(
   }
   log(pullId, 'started', { image: reference.canonical, engine: settings.engine.id });
   voice.tell({ type: 'pull:started' });
+  const comeback = new Comeback(daemonOf(settings.engine), pullId);
   try {
-    const job = await jobOf(reference, settings, policy, own.signal);
+    const job = await jobOf(reference, settings, policy, comeback, own.signal);
     const report = await joins.attend({
       key: joinKeyOf(job),
       caller: { voice, endsAtMs: startedAtMs + policy.deadlineMs, leave: own.abort },
@@ -110,17 +115,23 @@ async function jobOf(
   reference: Reference,
   settings: PullSettings,
   policy: ResolvedPolicy,
+  comeback: Comeback,
   signal: AbortSignal,
 ): Promise<PullJob> {
   const { engine, credentials } = settings;
   return {
     reference,
-    platform: settings.platform ?? (await defaultPlatform(engine, signal)),
+    platform: settings.platform ?? (await comeback.evenIfAway(signal, () => defaultPlatform(engine, signal))),
     engine,
+    comeback,
     policy,
     credentials,
     credentialIdentity: credentials === null ? 'default' : await identityOf(credentials, signal),
   };
+}
+
+function daemonOf(engine: PullEngine): DockerDaemon | null {
+  return engine.kind === 'docker' ? dockerParts(engine).daemon : null;
 }
 
 /** Credentials that cannot be read are like no others; what that means is found out when they are needed. */

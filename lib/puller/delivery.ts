@@ -8,9 +8,10 @@ export function deliveryOf(
   { parts, request, context, onBlob, onRouteChanged }: AttemptFrame,
   tree: ImageTree,
 ): Delivery {
-  const { reference, platform } = request.job;
+  const { reference, platform, comeback } = request.job;
   return {
     context,
+    comeback,
     reference,
     platform,
     tree,

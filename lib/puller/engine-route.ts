@@ -7,6 +7,7 @@ import type { Delivery, RouteChange, RouteRun } from '../routes/route.js';
 import type { Reason, ReasonCode } from '../vocabulary/reason.js';
 import type { Route } from '../vocabulary/route.js';
 import type { PullEngine } from './pull-engine.js';
+import type { PullJob } from './pull-job.js';
 import type { Relays } from './relays.js';
 
 /** How the bytes of one pull will reach its engine, decided before registries are asked. */
@@ -36,14 +37,18 @@ const layoutChoice = { route: 'layout', reason: 'the engine is an OCI image layo
 const warned = new Set<string>();
 
 /** Decides the route, by asking the daemon where it is one. @throws EngineError, HostFaultError, or the signal's own reason */
-export async function planRoute(engine: PullEngine, relays: Relays, signal: AbortSignal): Promise<PlannedRoute> {
+export async function planRoute(
+  { engine, comeback }: Pick<PullJob, 'engine' | 'comeback'>,
+  relays: Relays,
+  signal: AbortSignal,
+): Promise<PlannedRoute> {
   if (engine.kind === 'oci-layout') {
     return {
       ...layoutChoice,
       start: async (delivery) => startLayoutRoute(engine, delivery),
     };
   }
-  const { route, why, advice } = await chooseRoute(engine, () => relays.of(engine), signal);
+  const { route, why, advice } = await chooseRoute(engine, () => relays.of(engine), comeback, signal);
   if (advice !== null) warnOnce(engine, route, `${why}: ${advice}`);
   const reason = advice === null ? why : `${why}; ${advice}`;
   switch (route) {

@@ -1,6 +1,7 @@
 import type { Platform } from '../image/platform.js';
 import type { Reference } from '../image/reference.js';
 import type { CredentialSource } from '../registries/credentials.js';
+import type { Comeback } from '../routes/comeback.js';
 import type { PullEngine } from './pull-engine.js';
 import type { ResolvedPolicy } from './pull-policy.js';
 
@@ -9,6 +10,7 @@ export interface PullJob {
   readonly reference: Reference;
   readonly platform: Platform;
   readonly engine: PullEngine;
+  readonly comeback: Comeback;
   readonly policy: ResolvedPolicy;
   /** Credentials given for this pull; they go to the image's own registry only. */
   readonly credentials: CredentialSource | null;

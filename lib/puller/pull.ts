@@ -92,7 +92,7 @@ export class Pull {
     const { callers, signal } = this.#run;
     const plan = this.#plan();
     const { replicaSet, candidates, order } = plan;
-    const route = await planRoute(this.#job.engine, this.#parts.relays, signal);
+    const route = await planRoute(this.#job, this.#parts.relays, signal);
     this.#route = route;
     const request = await this.#walk(plan);
     callers.tell({
@@ -119,9 +119,10 @@ export class Pull {
   }
 
   async #fromCache(why: 'if-not-present' | 'never' | 'exhausted', reason: Reason | null): Promise<PullReport | null> {
-    const { engine, reference, platform } = this.#job;
-    const { memory } = this.#parts;
-    const cached = await findCachedImage({ engine, reference, platform, memory, signal: this.#run.signal });
+    const { engine, reference, platform, comeback } = this.#job;
+    const { signal } = this.#run;
+    const query = { engine, reference, platform, memory: this.#parts.memory, signal };
+    const cached = await comeback.evenIfAway(signal, () => findCachedImage(query));
     if (cached === null || !(await this.#mayHave(cached, why))) return null;
     const { digest, ageMs } = cached;
     this.#run.callers.tell({ type: 'pull:served-from-cache', digest, why, reason, ageMs });

@@ -8,6 +8,7 @@ import { abortable } from '../policy/deadline.js';
 import { startSharedTask, type SharedTask } from '../policy/shared-task.js';
 import type { Relay } from '../relay/relay.js';
 import type { Route } from '../vocabulary/route.js';
+import type { Comeback } from './comeback.js';
 import { sweepLeftovers } from './relay/leftovers.js';
 import { isListed, isProxied, isTrustedPlain } from './relay/relay-address.js';
 import { isInContainer, relayAdvice } from './relay/relay-advice.js';
@@ -29,19 +30,23 @@ export interface ChosenRoute {
  * are swept.
  *
  * @param relayOf the relay of this engine, started where it is not yet
+ * @param comeback of the pull that wants to know: a daemon that restarts meanwhile is asked once more
  * @throws EngineError when the relay was asked for and the daemon does not reach it; HostFaultError when the daemon cannot
  *   be asked; the signal's own reason
  */
 export async function chooseRoute(
   engine: DockerEngine,
   relayOf: () => Promise<Relay>,
+  comeback: Comeback,
   signal: AbortSignal,
 ): Promise<ChosenRoute> {
   signal.throwIfAborted();
   try {
-    const traits = await dockerParts(engine).daemon.traits({ signal });
-    await sweepFirst(engine, signal);
-    const chosen = await chooseFor(engine, relayOf, traits, signal);
+    const chosen = await comeback.evenIfAway(signal, async () => {
+      const traits = await dockerParts(engine).daemon.traits({ signal });
+      await sweepFirst(engine, signal);
+      return chooseFor(engine, relayOf, traits, signal);
+    });
     sweepAgain(engine, chosen.route === 'relay' ? await relayOf() : null);
     return chosen;
   } catch (error) {

@@ -6,10 +6,12 @@ import type { Platform } from '../image/platform.js';
 import type { Reference } from '../image/reference.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Route } from '../vocabulary/route.js';
+import type { Comeback } from './comeback.js';
 
 /** An image on its way into an engine. */
 export interface Delivery {
   readonly context: HeartContext;
+  readonly comeback: Comeback;
   readonly reference: Reference;
   readonly platform: Platform;
   readonly tree: ImageTree;

@@ -5,7 +5,6 @@ import { isEngineError } from '../../lib/errors/engine-error.js';
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import type { Relay } from '../../lib/relay/relay.js';
 import { startRelay } from '../../lib/relay/start-relay.js';
-import { chooseRoute } from '../../lib/routes/choose.js';
 import { reachesRelay } from '../../lib/routes/relay/relay-handshake.js';
 import { requireDockerd, startDockerd } from '../support/docker-engine.js';
 import { failureOf } from '../support/failure-of.js';
@@ -13,6 +12,7 @@ import { requirePodman, startPodman } from '../support/podman-engine.js';
 import type { RealEngine } from '../support/real-engine.js';
 import { startServer } from '../support/servers.js';
 import { engineKinds } from './load/support/load-rig.js';
+import { chooseFor } from './support/choose-for.js';
 
 const never = new AbortController().signal;
 
@@ -69,7 +69,7 @@ for (const kind of Object.values(engineKinds)) {
       await using engine = dockerEngine(real.docker);
       await using relay = relayFor(engine);
       const { address } = await relay.of();
-      expect(await chooseRoute(engine, relay.of, never)).to.deep.equal({
+      expect(await chooseFor(engine, relay.of, never)).to.deep.equal({
         route: 'relay',
         why: `the daemon reaches the relay of this process at ${address}`,
         advice: null,
@@ -80,9 +80,9 @@ for (const kind of Object.values(engineKinds)) {
     it('asks once, however many want to know, at the same time or later', async () => {
       await using engine = dockerEngine(real.docker);
       await using relay = relayFor(engine);
-      const chosen = await Promise.all(Array.from({ length: 20 }, () => chooseRoute(engine, relay.of, never)));
+      const chosen = await Promise.all(Array.from({ length: 20 }, () => chooseFor(engine, relay.of, never)));
       expect(new Set(chosen.map(({ route }) => route))).to.deep.equal(new Set(['relay']));
-      await chooseRoute(engine, relay.of, never);
+      await chooseFor(engine, relay.of, never);
       expect(relay.handshakes).to.equal(1);
     });
 
@@ -111,13 +111,13 @@ for (const kind of Object.values(engineKinds)) {
       for (const route of ['load', 'direct'] as const) {
         await using engine = dockerEngine(real.docker, { route });
         await using relay = relayFor(engine);
-        const chosen = await chooseRoute(engine, relay.of, never);
+        const chosen = await chooseFor(engine, relay.of, never);
         expect(chosen).to.deep.include({ route, advice: null });
         expect(relay.handshakes).to.equal(0);
       }
       await using engine = dockerEngine(real.docker, { route: 'relay' });
       await using relay = relayFor(engine);
-      expect(await chooseRoute(engine, relay.of, never)).to.deep.include({ route: 'relay', advice: null });
+      expect(await chooseFor(engine, relay.of, never)).to.deep.include({ route: 'relay', advice: null });
     });
   });
 }
@@ -141,19 +141,19 @@ describe('a daemon that does not reach the relay', function () {
         await using relay = relayFor(engine);
         const { address } = await relay.of();
         const startedAtMs = performance.now();
-        const { route, why, advice } = await chooseRoute(engine, relay.of, never);
+        const { route, why, advice } = await chooseFor(engine, relay.of, never);
         expect(performance.now() - startedAtMs).to.be.lessThan(15_000);
         expect(route).to.equal('load');
         expect(why).to.equal(`the daemon does not reach the relay of this process at ${address}`);
         expect(advice).to.match(/another loopback|in a container/);
-        await chooseRoute(engine, relay.of, never);
+        await chooseFor(engine, relay.of, never);
         expect(relay.handshakes, 'asked again').to.equal(1);
       });
 
       it('is an error where the relay was asked for, which says how to mend it', async () => {
         await using engine = dockerEngine(real.docker, { route: 'relay' });
         await using relay = relayFor(engine);
-        const failure = await failureOf(chooseRoute(engine, relay.of, never));
+        const failure = await failureOf(chooseFor(engine, relay.of, never));
         if (!isEngineError(failure)) throw failure;
         expect(failure.message)
           .to.match(/does not reach the relay/)
@@ -178,7 +178,7 @@ describe('the choice of a route', function () {
     for (const advertise of ['10.21.0.1:5055', 'relay.example:5056', '192.0.2.1:5055']) {
       await using engine = dockerEngine(real.docker, { relay: { advertise } });
       await using relay = relayFor(engine);
-      const { route, why, advice } = await chooseRoute(engine, relay.of, never);
+      const { route, why, advice } = await chooseFor(engine, relay.of, never);
       expect(route).to.equal('load');
       expect(why).to.include(advertise);
       expect(advice).to.include('insecure-registries');
@@ -190,7 +190,7 @@ describe('the choice of a route', function () {
     await using taken = await startRelay({ listen: { host: '127.0.0.1', port: 0 }, advertise: null });
     const port = Number(taken.address.split(':')[1]);
     await using engine = dockerEngine(real.docker, { relay: { listen: port } });
-    const { route, why, advice } = await chooseRoute(engine, relayFor(engine).of, never);
+    const { route, why, advice } = await chooseFor(engine, relayFor(engine).of, never);
     expect(route).to.equal('load');
     expect(why).to.include(`127.0.0.1:${port}`).and.to.include('EADDRINUSE');
     expect(advice).to.include('relay.listen');
@@ -217,18 +217,18 @@ describe('the choice of a route', function () {
     await using relay = relayFor(engine);
     const caller = new AbortController();
     const reason = new Error('enough');
-    const chosen = failureOf(chooseRoute(engine, relay.of, caller.signal));
+    const chosen = failureOf(chooseFor(engine, relay.of, caller.signal));
     caller.abort(reason);
     expect(await chosen).to.equal(reason);
-    expect(await failureOf(chooseRoute(engine, relay.of, caller.signal))).to.equal(reason);
-    expect(await chooseRoute(engine, relay.of, never)).to.include({ route: 'relay' });
+    expect(await failureOf(chooseFor(engine, relay.of, caller.signal))).to.equal(reason);
+    expect(await chooseFor(engine, relay.of, never)).to.include({ route: 'relay' });
   });
 
   it('is a fault of the host where there is no daemon', async () => {
     for (const route of ['auto', 'relay', 'load', 'direct'] as const) {
       await using engine = dockerEngine(new Dockerode({ socketPath: '/nonexistent/docker.sock' }), { route });
       await using relay = relayFor(engine);
-      const failure = await failureOf(chooseRoute(engine, relay.of, never));
+      const failure = await failureOf(chooseFor(engine, relay.of, never));
       if (!isHostFaultError(failure)) throw failure;
       expect(failure.reason.cause).to.equal('engine');
     }
@@ -260,7 +260,7 @@ describe('the choice of a route into an old Podman', () => {
       try {
         await using engine = dockerEngine(new Dockerode({ host: server.host, port: server.port }));
         await using relay = relayFor(engine);
-        const { route, why, advice } = await chooseRoute(engine, relay.of, never);
+        const { route, why, advice } = await chooseFor(engine, relay.of, never);
         expect(route).to.equal('load');
         expect(relay.handshakes).to.equal(pulls ? 1 : 0);
         expect(server.seen.some(({ method }) => method === 'POST')).to.equal(pulls);

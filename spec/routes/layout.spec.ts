@@ -9,6 +9,7 @@ import { SharedFetches } from '../../lib/failover/shared-fetch.js';
 import type { Descriptor } from '../../lib/image/descriptor.js';
 import { parsePlatform } from '../../lib/image/platform.js';
 import { parseReference } from '../../lib/image/reference.js';
+import { Comeback } from '../../lib/routes/comeback.js';
 import { startLayoutRoute } from '../../lib/routes/layout.js';
 import type { RouteRun } from '../../lib/routes/route.js';
 import { layers, repackage, seededImage, type TestImage } from '../../lib/testing/index.js';
@@ -54,6 +55,7 @@ describe('the blobs of an image', () => {
   function start(pull: HeartPull, tree: ImageTree, onBlob: (blob: Descriptor) => void, into = layout): RouteRun {
     return startLayoutRoute(into, {
       context: pull.context,
+      comeback: new Comeback(null, pull.context.pullId),
       reference: parseReference('registry.example/team/app:1'),
       platform: parsePlatform('linux/amd64'),
       tree,

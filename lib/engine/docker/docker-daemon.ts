@@ -43,6 +43,8 @@ export interface DockerDaemon {
   traits(options: { readonly signal?: AbortSignal; readonly fresh?: boolean }): Promise<EngineTraits>;
   /** What is remembered of them; null before it was asked, and after it was lost. */
   readonly knownTraits: EngineTraits | null;
+  /** When it last answered anything, an error too, in milliseconds of `monotonicMs`; `-Infinity` before the first time. */
+  readonly lastAnswerAtMs: number;
   /** Null when it has no such image. */
   inspect(reference: string, signal?: AbortSignal): Promise<EngineImage | null>;
   list(signal?: AbortSignal): Promise<readonly ListedImage[]>;

@@ -46,11 +46,18 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
   const underWay = new Set<Promise<unknown>>();
   let known: EngineTraits | null = null;
   let asking: SharedTask<EngineTraits> | null = null;
+  let lastAnswerAtMs = -Infinity;
 
   /** What was found out about a daemon that went away may be wrong about the one that comes back. */
   function seen<E>(error: E): E {
-    if (error instanceof EngineFailure && (error.isLost || error.fault === 'unreachable')) known = null;
+    if (!(error instanceof EngineFailure)) return error;
+    if (error.isLost || error.fault === 'unreachable') known = null;
+    else if (error.statusCode !== null) heard();
     return error;
+  }
+
+  function heard(): void {
+    lastAnswerAtMs = monotonicMs();
   }
 
   async function working<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -77,7 +84,10 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     const once = (): Promise<T> =>
       working(signal, (own) =>
         withDeadline({ ms: limitMs, signal: own, expired: () => late(request, limitMs) }, (limited) =>
-          exchange(docker, request, limited, read),
+          exchange(docker, request, limited, (answer) => {
+            heard();
+            return read(answer);
+          }),
         ),
       );
     try {
@@ -148,6 +158,7 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     underWay.add(running);
     try {
       await using opened = await openAnswer(docker, request, own.signal);
+      heard();
       const lines = readProgress(opened.answer, {
         onUnknown: (line) => log(null, 'the engine said something unknown', { address, line }),
       });
@@ -231,6 +242,9 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     traits,
     get knownTraits() {
       return known;
+    },
+    get lastAnswerAtMs() {
+      return lastAnswerAtMs;
     },
     inspect,
     list: async (signal) => readImageList(await ask({ method: 'GET', path: '/images/json' }, signal, readJson)),

@@ -1,7 +1,6 @@
 import { monotonicMs } from '../../clock/time.js';
 import type { DaemonCredentials, DaemonPull, DockerDaemon } from '../../engine/docker/docker-daemon.js';
 import { dockerParts, type DockerEngine } from '../../engine/docker/docker-engine.js';
-import { EngineFailure } from '../../engine/docker/engine-failure.js';
 import type { EngineProgress } from '../../engine/docker/progress-stream.js';
 import type { EngineTraits } from '../../engine/docker/engine-traits.js';
 import type { Candidate } from '../../failover/candidate.js';
@@ -26,9 +25,6 @@ import { createKeyedMutex } from '../keyed-mutex.js';
 import { isListed } from '../relay/relay-address.js';
 
 const log = createLog('pull');
-
-/** A daemon that restarts is back well within it, or somebody has to look at it. */
-const backWithinMs = 30_000;
 
 /** How long an engine may take to forget a name of a pull that was ended; it has nothing else to do with it. */
 const forgetMs = 5_000;
@@ -96,30 +92,19 @@ export class DirectPlace {
    */
   async pull(isLast: boolean): Promise<Brought> {
     const { traits, pulled } = this.#asked;
-    const { signal } = this.#request.context;
+    const { comeback, context } = this.#request;
+    const { signal } = context;
     const release = await pulledNames.acquire(`${traits.daemonId} ${pulled.name} ${pulled.object}`, signal);
     try {
       // Once: a name that a try has left behind while the daemon went away is no name of before.
-      const before = await listNames({ daemon: this.#daemon, store: traits.store, repository: pulled.name, signal });
+      const names = { daemon: this.#daemon, store: traits.store, repository: pulled.name, signal };
+      const before = await comeback.evenIfAway(signal, () => listNames(names));
       for (let mayRepeat = true; ; mayRepeat = false) {
-        const brought = await this.#untilBack(() => this.#try(before, isLast, mayRepeat));
+        const brought = await comeback.evenIfAway(signal, () => this.#try(before, isLast, mayRepeat));
         if (brought !== 'again') return brought;
       }
     } finally {
       release();
-    }
-  }
-
-  /** Once more where the daemon went away in the middle, when it is back. */
-  async #untilBack(work: () => Promise<Brought | 'again'>): Promise<Brought | 'again'> {
-    const { pullId, signal } = this.#request.context;
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof EngineFailure) || !this.#asked.blame.mayComeBack(error)) throw error;
-      log(pullId, 'the engine went away', { engine: this.#engine.id, why: error.message });
-      await this.#daemon.whenBack(backWithinMs, signal);
-      return work();
     }
   }
 

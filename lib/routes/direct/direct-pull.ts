@@ -54,8 +54,9 @@ export class DirectPull {
   }
 
   async #pull(): Promise<DirectDelivered> {
-    const { context } = this.#request;
-    const traits = await this.#daemon.traits({ signal: context.signal });
+    const { context, comeback } = this.#request;
+    const { signal } = context;
+    const traits = await comeback.evenIfAway(signal, () => this.#daemon.traits({ signal }));
     const books = new DirectBooks(this.#request, this.#object);
     const blame = new DirectBlame(traits.store, this.#request.escape !== null);
     let left = this.#places(traits, books, blame);

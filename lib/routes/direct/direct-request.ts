@@ -5,12 +5,14 @@ import type { Platform } from '../../image/platform.js';
 import type { Reference } from '../../image/reference.js';
 import type { PlaceWithCredentials } from '../../registries/override-credentials.js';
 import type { Digest } from '../../vocabulary/digest.js';
+import type { Comeback } from '../comeback.js';
 import type { DirectLimits } from './direct-limits.js';
 import type { Delivered, Delivery, RouteChange } from '../route.js';
 
 /** An image that an engine is to pull by itself. */
 export interface DirectRequest {
   readonly context: HeartContext;
+  readonly comeback: Comeback;
   readonly reference: Reference;
   readonly platform: Platform;
   /** Where to pull from, in the host's order; each is a candidate of the context. */

@@ -16,14 +16,8 @@ import { type ArchiveLoad, sendArchive } from './send-archive.js';
 
 const log = createLog('layers');
 
-/** A daemon that was restarted answers again within seconds; one that takes longer is an operator's matter. */
-const daemonBackMs = 30_000;
-
 /** A config is read into memory, for the layers it names; the largest known have some hundred kilobytes. */
 const maxConfigBytes = 8 * 1024 * 1024;
-
-/** Of an engine that has answered before, these say that it went away, whichever request found out. */
-const awayFaults: ReadonlySet<EngineFault> = new Set(['daemon', 'unreachable']);
 
 /** Failures that have nothing to do with what an archive lacks. */
 const ownFaults: ReadonlySet<EngineFault> = new Set(['disk', 'daemon', 'unreachable', 'caller']);
@@ -59,7 +53,8 @@ export function startLoadRoute(engine: DockerEngine, delivery: Delivery): RouteR
 }
 
 async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () => void): Promise<Delivered> {
-  const { image, signal } = delivery.context;
+  const { comeback, context } = delivery;
+  const { image, signal } = context;
   const told = new Set<Digest>();
   const interimNames = new Set<ImageTag>();
   const deliver = (): Promise<Delivered> =>
@@ -74,7 +69,7 @@ async function bring(engine: DockerEngine, delivery: Delivery, onHandedOver: () 
       },
     });
   try {
-    const delivered = await evenIfRestarted(engine, delivery, deliver);
+    const delivered = await comeback.evenIfAway(signal, deliver);
     await dropInterimNames(engine, delivery, interimNames);
     return delivered;
   } catch (error) {
@@ -99,25 +94,6 @@ async function dropInterimNames(
       signal.throwIfAborted();
       log(pullId, 'an interim name stays until this process has ended', { name: textOfTag(name), why: String(error) });
     }
-  }
-}
-
-/** A daemon that goes away in the middle, and comes back, gets the image once more from its beginning. */
-async function evenIfRestarted<T>(engine: DockerEngine, { context }: Delivery, work: () => Promise<T>): Promise<T> {
-  const { daemon } = dockerParts(engine);
-  // One that never answered was not restarted.
-  await daemon.traits({ signal: context.signal });
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof EngineFailure) || !(error.isLost || awayFaults.has(error.fault))) throw error;
-    log(context.pullId, 'the engine went away', { engine: engine.id, said: error.message });
-    try {
-      await daemon.whenBack(daemonBackMs, context.signal);
-    } catch {
-      throw error;
-    }
-    return work();
   }
 }
 

@@ -6,12 +6,13 @@ import type { RelayOutcome } from './relay-pull.js';
 /**
  * What follows when a daemon could not pull from our relay.
  *
- * - `again`: once more by the same route, when the daemon is back
+ * - `again`: once more by the same route
+ * - `away`: the same, when the daemon is back
  * - `load`: it will not get the image this way; bytes are sent to it
  * - `stop`: no way of sending bytes helps
  */
 export type WhatFollows =
-  | { readonly kind: 'again'; readonly failure: EngineFailure }
+  | { readonly kind: 'again' | 'away'; readonly failure: EngineFailure }
   | { readonly kind: 'load'; readonly reason: Reason }
   | { readonly kind: 'stop'; readonly failure: EngineFailure };
 
@@ -21,11 +22,11 @@ export type WhatFollows =
  */
 const follows: Readonly<Record<EngineFault, WhatFollows['kind']>> = {
   disk: 'stop',
-  unreachable: 'stop',
   extract: 'stop',
   platform: 'stop',
   type: 'stop',
-  daemon: 'again',
+  daemon: 'away',
+  unreachable: 'away',
   cancelled: 'again',
   integrity: 'load',
   caller: 'load',
@@ -63,10 +64,7 @@ export function whatFollows(
     );
   }
   const kind = follows[failure.fault];
-  if (kind === 'again') {
-    if (mayRepeat) return { kind, failure };
-    if (failure.fault === 'daemon') return { kind: 'stop', failure };
-  }
+  if (kind === 'away' || (kind === 'again' && mayRepeat)) return { kind, failure };
   // With every byte there it failed at its own work, in words that we do not know.
   if (kind === 'stop' || (hadAll && failure.fault === 'unknown')) return { kind: 'stop', failure };
   return load('engine-failed', `engine ${engineId} could not pull from this process: ${failure.message}`);

@@ -15,9 +15,6 @@ import { whatFollows } from './relay-failure.js';
 import { pullThroughRelay, relayTag, type RelayPull } from './relay-pull.js';
 import type { Delivered, Delivery, RouteRun } from '../route.js';
 
-/** How long a daemon that was lost may stay away: it starts in seconds, and with many containers in some more. */
-const backWithinMs = 30_000;
-
 /** How long a pull that has failed waits for a daemon to take a name back. */
 const untagMs = 1_000;
 
@@ -71,7 +68,7 @@ function oncePerBlob(onBlob: (blob: Descriptor) => void): (blob: Descriptor) => 
 }
 
 async function carry(engine: DockerEngine, relay: Relay, delivery: Delivery, handOver: () => void): Promise<Delivered> {
-  const { reference, tree, context } = delivery;
+  const { reference, tree, context, comeback } = delivery;
   const { daemon } = dockerParts(engine);
   const to = canonicalTagOf(reference);
   const blobs = [tree.config, ...tree.layers];
@@ -82,7 +79,7 @@ async function carry(engine: DockerEngine, relay: Relay, delivery: Delivery, han
     const pull: RelayPull = {
       engineId: engine.id,
       daemon,
-      traits: await daemon.traits({ signal: context.signal }),
+      traits: await comeback.evenIfAway(context.signal, () => daemon.traits({ signal: context.signal })),
       relay,
       delivery,
       served: { repository: relayName(reference, ownOwner(), relay.address).repository, tag: to.tag },
@@ -112,7 +109,8 @@ type Brought = { readonly imageId: string } | { readonly reason: Reason };
 
 async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
   const { engineId, daemon, traits, delivery } = pull;
-  const { signal } = delivery.context;
+  const { comeback, context } = delivery;
+  const { signal } = context;
   const from = relayTag(pull);
   const key = `${traits.daemonId} ${textOfTag(from)}`;
   const release = await names.acquire(key, signal);
@@ -130,7 +128,7 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
     }
     onHandedOver();
     const naming = { daemon, engineId, store: traits.store, tree: delivery.tree, from, to, signal };
-    return { imageId: await unlessLost(pull, () => moveName(naming)) };
+    return { imageId: await comeback.evenIfAway(signal, () => moveName(naming)) };
   } catch (error) {
     // Without all bytes it gets no name; how far a daemon has come that was left behind is not known.
     if (hadAll) await takeNameAway(pull, from);
@@ -143,6 +141,7 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
 
 /** Null when the daemon has the image under the relay's name, else why it will not get it this way. */
 async function pullOrReason(pull: RelayPull): Promise<Reason | null> {
+  const { comeback, context } = pull.delivery;
   for (let tries = 1; ; tries += 1) {
     const outcome = await pullThroughRelay(pull);
     if (outcome.kind === 'pulled') return null;
@@ -153,25 +152,12 @@ async function pullOrReason(pull: RelayPull): Promise<Reason | null> {
       case 'stop':
         throw next.failure;
       case 'again':
-        await untilBack(pull, next.failure);
+        log(context.pullId, 'asking the engine once more', { failure: next.failure.message });
+        break;
+      case 'away':
+        await comeback.wait(next.failure, context.signal);
     }
   }
-}
-
-/** Does something with the daemon that may be done twice: once more when it was lost on the way and comes back. */
-async function unlessLost<T>(pull: RelayPull, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof EngineFailure) || error.fault !== 'daemon') throw error;
-    await untilBack(pull, error);
-    return work();
-  }
-}
-
-async function untilBack({ daemon, delivery: { context } }: RelayPull, failure: EngineFailure): Promise<void> {
-  log(context.pullId, 'waiting for the engine to come back', { failure: failure.message, withinMs: backWithinMs });
-  await daemon.whenBack(backWithinMs, context.signal);
 }
 
 /** A pull that has failed leaves no name behind; that it cannot be taken away is not why it failed. */

@@ -12,6 +12,7 @@ import {
 import { type RegistryDouble, seededImage, startRegistryDouble, type TestImage } from '../../../lib/testing/index.js';
 import { namesOf } from '../../contract/engine-contract.js';
 import { type DockerdOptions, requireDockerd, requireNextRelease, startDockerd } from '../../support/docker-engine.js';
+import { beforeRequest } from '../../support/before-request.js';
 import { failureOf } from '../../support/failure-of.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { seededRandom } from '../../support/seeded-random.js';
@@ -81,12 +82,12 @@ describe('A pull whose daemon dies', function () {
   }
 
   function openPull(
-    real: RealEngine,
+    { docker }: { readonly docker: NonNullable<Parameters<typeof dockerEngine>[0]> },
     options: DockerEngineOptions,
     signal: AbortSignal = new AbortController().signal,
     { image, name }: Pick<OpenPull, 'name' | 'image'> = newImage(),
   ): OpenPull {
-    const engine = dockerEngine(real.docker, options);
+    const engine = dockerEngine(docker, options);
     const puller = createPuller({ engine, registries: [`${registry.host}/team`] });
     const events: PullEvent[] = [];
     puller.events.on('*', (event) => events.push(event));
@@ -137,6 +138,14 @@ describe('A pull whose daemon dies', function () {
     ['killed in the middle of an archive', half, 'load', (real: RealEngine) => real.kill()],
   ] as const;
 
+  /** What a daemon is about to be asked when it dies before the layers, and the engine's route. */
+  const earlyDeaths = [
+    ['what it is', /^\/info/, 'auto'],
+    ['what a crash may have left in it', /^\/images\/json/, 'auto'],
+    ['whether it reaches this process', /^\/images\/create/, 'relay'],
+    ['what it has of the image', /^\/images\/[^?]*\/json/, 'load'],
+  ] as const;
+
   for (const { title, require, options, kills } of daemons) {
     describe(`${title}, which comes back`, () => {
       require();
@@ -162,6 +171,24 @@ describe('A pull whose daemon dies', function () {
         });
       }
 
+      for (const [question, path, route] of kills > 0 ? earlyDeaths : []) {
+        it(`and was killed as it was to be asked ${question}, ends well by itself`, async () => {
+          const restarts: Promise<void>[] = [];
+          const docker = beforeRequest(real.docker, path, async () => {
+            await real.kill();
+            restarts.push(new Promise((resolve) => setTimeout(resolve, 300)).then(() => real.restart()));
+          });
+          await using pull = openPull({ docker }, { route });
+          const { reference, route: taken } = await pull.ended;
+          expect(restarts, 'it was killed').to.have.length(1);
+          await Promise.all(restarts);
+          expect(taken).to.equal(route === 'auto' ? 'relay' : route);
+          expectNobodyBlamed(pull);
+          await expectInDaemon(real, reference, pull.image);
+          await expectNoRelayNames(real);
+        });
+      }
+
       if (kills > 0) {
         it(`and is killed at ${kills} random moments (KILL_SEED=${seed}), has each image whole or not at all, and every next pull goes well`, async () => {
           const random = seededRandom(seed);
@@ -178,7 +205,7 @@ describe('A pull whose daemon dies', function () {
             const pull = openPull(real, { route: 'relay' }, host.signal);
             if (isLate) await lastByte(pull);
             await new Promise((resolve) => setTimeout(resolve, waitMs));
-            const hadBegun = pull.events.some((event) => event.type === 'phase:started' && event.phase === 'layers');
+            const hadAnswered = pull.events.some(({ type }) => type === 'pull:planned');
             await real.kill();
             if (!isPatient) host.abort(leaving);
             const ended = pull.ended.then(
@@ -186,9 +213,9 @@ describe('A pull whose daemon dies', function () {
               (error: unknown) => error,
             );
             const [outcome] = await Promise.all([ended, real.restart()]);
-            // A daemon that is away before it has to take anything is waited for by nobody.
+            // A daemon that is away before it has answered anything is waited for by nobody.
             if (outcome !== 'well' && outcome !== leaving) expect(isHostFaultError(outcome), what).to.equal(true);
-            if (isPatient && hadBegun) expect(outcome, what).to.equal('well');
+            if (isPatient && hadAnswered) expect(outcome, what).to.equal('well');
             expectNobodyBlamed(pull);
             const isThere = (await namesOf(real)).includes(pull.name);
             if (outcome === 'well') expect(isThere, what).to.equal(true);

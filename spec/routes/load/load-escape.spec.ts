@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type Dockerode from 'dockerode';
 import { expect } from 'chai';
 import { dockerEngine, type DockerEngine } from '../../../lib/engine/docker/docker-engine.js';
-import type { DialOptions, DockerLike } from '../../../lib/engine/docker/docker-like.js';
 import { ociArchive } from '../../../lib/engine/docker/oci-archive.js';
 import { isEngineError } from '../../../lib/errors/engine-error.js';
 import { isHostFaultError } from '../../../lib/errors/host-fault-error.js';
@@ -17,6 +16,7 @@ import {
   type TestImage,
 } from '../../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';
+import { beforeRequest } from '../../support/before-request.js';
 import { failureOf } from '../../support/failure-of.js';
 import type { RealEngine } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
@@ -204,23 +204,6 @@ describe('a load into an engine that is not there', function () {
     expect(await failure).to.equal(reason);
   });
 });
-
-/** The same dockerode, but when this request is about to be sent for the first time, something happens before. */
-function beforeRequest({ modem }: DockerLike, path: RegExp, happens: () => Promise<void>): DockerLike {
-  let isOver = false;
-  return {
-    modem: Object.assign(Object.create(modem) as DockerLike['modem'], {
-      dial: (options: DialOptions, done: (error: unknown, answer?: unknown) => void) => {
-        if (isOver || !path.test(options.path)) {
-          modem.dial(options, done);
-          return;
-        }
-        isOver = true;
-        void happens().then(() => modem.dial(options, done));
-      },
-    }),
-  };
-}
 
 for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKinds.podman]) {
   describe(`a load into ${kind.title}, which is killed when it has all of the image`, function () {

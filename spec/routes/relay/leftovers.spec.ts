@@ -9,7 +9,6 @@ import { parseReference } from '../../../lib/image/reference.js';
 import type { Relay } from '../../../lib/relay/relay.js';
 import { relayName } from '../../../lib/relay/relay-name.js';
 import { startRelay } from '../../../lib/relay/start-relay.js';
-import { chooseRoute } from '../../../lib/routes/choose.js';
 import { loadName } from '../../../lib/routes/load/load-names.js';
 import { sweepLeftovers } from '../../../lib/routes/relay/leftovers.js';
 import { isRelayGone } from '../../../lib/routes/relay/relay-gone.js';
@@ -19,6 +18,7 @@ import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.j
 import { failureOf } from '../../support/failure-of.js';
 import { until } from '../../support/until.js';
 import { createContainerFrom, engineKinds, namesIn } from '../load/support/load-rig.js';
+import { chooseFor } from '../support/choose-for.js';
 import { openPull } from '../support/other-client.js';
 import { type OwnerChild, startOwnerChild } from './support/owner-child.js';
 import { openRelayRouteRig, type RelayRouteRig } from './support/relay-route-rig.js';
@@ -260,7 +260,7 @@ for (const kind of Object.values(engineKinds)) {
           },
         };
         await using engine = dockerEngine(counted);
-        const choose = () => chooseRoute(engine, async () => rig.relay, never);
+        const choose = () => chooseFor(engine, async () => rig.relay, never);
         await choose();
         const name = nameBy(dead.owner, 'quay.io/team/app:1');
         await leave('by a neighbour', name);
@@ -280,7 +280,7 @@ for (const kind of Object.values(engineKinds)) {
         const name = nameBy(strangers.ofAnotherBoot, 'quay.io/team/app:1', silence.address);
         await leave('by a stranger', name);
         await using engine = dockerEngine(rig.docker);
-        const choose = () => chooseRoute(engine, async () => rig.relay, never);
+        const choose = () => chooseFor(engine, async () => rig.relay, never);
         try {
           const startedAtMs = performance.now();
           expect(await choose()).to.include({ route: 'relay' });

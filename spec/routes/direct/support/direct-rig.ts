@@ -1,4 +1,4 @@
-import { dockerEngine, type DockerEngine } from '../../../../lib/engine/docker/docker-engine.js';
+import { dockerEngine, dockerParts, type DockerEngine } from '../../../../lib/engine/docker/docker-engine.js';
 import { PullExhaustedError } from '../../../../lib/errors/pull-exhausted-error.js';
 import type { HeartContext } from '../../../../lib/failover/context.js';
 import type { ImageTree } from '../../../../lib/failover/image-tree.js';
@@ -15,6 +15,7 @@ import {
   type DirectLimits,
   type DirectRun,
 } from '../../../../lib/routes/direct/direct.js';
+import { Comeback } from '../../../../lib/routes/comeback.js';
 import type { RouteChange } from '../../../../lib/routes/route.js';
 import {
   type Fault,
@@ -120,8 +121,10 @@ export async function openDirectRig(real: RealEngine, auth: readonly ('none' | '
       const changes: RouteChange[] = [];
       const parsed = parseReference(reference);
       const platform = parsePlatform('linux/amd64');
+      const comeback = new Comeback(dockerParts(engine).daemon, context.pullId);
       const run = startDirectRoute(engine, {
         context,
+        comeback,
         reference: parsed,
         platform,
         places: proxies.map(({ host }, index) => ({
@@ -140,6 +143,7 @@ export async function openDirectRig(real: RealEngine, auth: readonly ('none' | '
             : options.escape === true
               ? async () => ({
                   context,
+                  comeback,
                   reference: parsed,
                   platform,
                   tree: await treeOf(pull),

@@ -1,6 +1,7 @@
 import type Dockerode from 'dockerode';
 import {
   dockerEngine,
+  dockerParts,
   type DockerEngine,
   type DockerEngineOptions,
 } from '../../../../lib/engine/docker/docker-engine.js';
@@ -10,6 +11,7 @@ import { resolveImage } from '../../../../lib/failover/resolve-image.js';
 import { SharedFetches } from '../../../../lib/failover/shared-fetch.js';
 import { parsePlatform } from '../../../../lib/image/platform.js';
 import { parseReference } from '../../../../lib/image/reference.js';
+import { Comeback } from '../../../../lib/routes/comeback.js';
 import { startLoadRoute } from '../../../../lib/routes/load/load.js';
 import type { Delivered, Delivery, RouteRun } from '../../../../lib/routes/route.js';
 import type { Digest } from '../../../../lib/vocabulary/digest.js';
@@ -99,6 +101,7 @@ export async function startLoad(
   const told: Digest[] = [];
   const delivery: Delivery = {
     context: { ...pull.context, ...request.context },
+    comeback: new Comeback(dockerParts(engine).daemon, pull.context.pullId),
     reference: parseReference(reference),
     platform: parsePlatform(platform),
     tree,

@@ -9,6 +9,7 @@ import { parseReference } from '../../../../lib/image/reference.js';
 import type { Limits } from '../../../../lib/policy/limits.js';
 import type { Relay } from '../../../../lib/relay/relay.js';
 import { startRelay } from '../../../../lib/relay/start-relay.js';
+import { Comeback } from '../../../../lib/routes/comeback.js';
 import { startRelayRoute } from '../../../../lib/routes/relay/relay.js';
 import type { Delivered, RouteChange, RouteRun } from '../../../../lib/routes/route.js';
 import type { Digest } from '../../../../lib/vocabulary/digest.js';
@@ -85,6 +86,7 @@ export async function openRelayRouteRig(real: RealEngine): Promise<RelayRouteRig
       };
       const run = startRelayRoute(engine, relay, {
         context: { ...pull.context, limits, ...request.context },
+        comeback: new Comeback(dockerParts(engine).daemon, pull.context.pullId),
         reference: parseReference(reference),
         platform: parsePlatform(platform),
         tree,
