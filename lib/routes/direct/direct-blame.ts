@@ -1,3 +1,4 @@
+import type { RegistryFault } from '../../engine/docker/engine-error-row.js';
 import { registryEvidenceOf, type EngineFailure } from '../../engine/docker/engine-failure.js';
 import type { EngineStore } from '../../engine/docker/engine-traits.js';
 import { judge, type Judgement } from '../../health/verdict.js';
@@ -136,7 +137,8 @@ export class DirectBlame {
    */
   failed({ failure, phases }: FailedPull, of: DirectObject, mayRepeat: boolean, isLast: boolean): DirectFinding {
     const phase = phaseOf(failure, phases);
-    switch (failure.fault) {
+    const { fault } = failure;
+    switch (fault) {
       case 'caller':
       case 'disk':
       case 'daemon':
@@ -152,15 +154,10 @@ export class DirectBlame {
       case 'integrity':
         if (this.#store === 'containerd') return this.#wrongBytes(failure, of, mayRepeat && isLast);
         break;
-      case 'rate-limit':
-      case 'registry-noise':
-      case 'denied':
-      case 'missing':
-      case 'tls':
-      case 'network':
-      case 'server':
       case 'unknown':
         break;
+      default:
+        fault satisfies RegistryFault;
     }
     const judgement = judgeFailure(failure, phase, of);
     if (judgement.verdict === 'stop') return { kind: 'stop' };
