@@ -11,7 +11,7 @@ import {
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import type { PullReport } from '../../lib/vocabulary/report.js';
 import { createContainerFrom, engineKinds } from '../routes/load/support/load-rig.js';
-import type { RealEngine } from '../support/real-engine.js';
+import { type RealEngine, removeImages } from '../support/real-engine.js';
 import { until } from '../support/until.js';
 import { type Ended, noEngine, runCommand, runHere, startCommand, useDesk } from './support/command-line.js';
 
@@ -49,7 +49,7 @@ for (const kind of [engineKinds.installed, engineKinds.podman]) {
     afterEach(async () => {
       await Promise.all(doubles.map((double) => double.close()));
       doubles = [];
-      for (const { Id: id } of await real.docker.listImages()) await real.docker.getImage(id).remove({ force: true });
+      await removeImages(real);
     });
     async function start(options: RegistryDoubleOptions = {}): Promise<RegistryDouble> {
       const double = await startRegistryDouble({ images: { 'team/app:1.2': image }, ...options });

@@ -16,7 +16,7 @@ import {
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import { createContainerFrom, engineKinds, namesIn } from '../routes/load/support/load-rig.js';
 import { failureOf } from '../support/failure-of.js';
-import type { RealEngine } from '../support/real-engine.js';
+import { type RealEngine, removeImages } from '../support/real-engine.js';
 import { until } from '../support/until.js';
 
 interface Line {
@@ -54,9 +54,7 @@ describe("a host's own dockerode", function () {
   after(() => real?.close());
   afterEach(async () => {
     for (const step of close.splice(0).toReversed()) await step();
-    for (const { Id } of await real.docker.listImages({ all: true })) {
-      await real.docker.getImage(Id).remove({ force: true });
-    }
+    await removeImages(real);
   });
 
   const image = seededImage({ bytes: [700_000, 300_000], seed: 'dockerode versions' });

@@ -9,7 +9,7 @@ import {
   type TestImage,
 } from '../../../lib/testing/index.js';
 import { requireDockerd, requireNextRelease, startDockerd } from '../../support/docker-engine.js';
-import type { RealEngine } from '../../support/real-engine.js';
+import { type RealEngine, removeImages } from '../../support/real-engine.js';
 import { until } from '../../support/until.js';
 import { type HostChild, startHostChild } from '../support/host-child.js';
 import { expectInDaemon, expectNoRelayNames } from '../support/image-in-daemon.js';
@@ -105,7 +105,7 @@ for (const { store, title, require } of stores) {
       const changes = events.filter(({ type }) => type === 'pull:route-changed');
       expect(changes).to.have.lengthOf.at.most(store === 'containerd' ? 1 : 0);
       await expectNoRelayNames(real);
-      for (const { Id } of await real.docker.listImages()) await real.docker.getImage(Id).remove({ force: true });
+      await removeImages(real);
     }
 
     async function lieAnew(seed: string, faultsOf: (object: Digest) => readonly Fault[]): Promise<TestImage> {

@@ -14,18 +14,10 @@ import { canMount, mountSmallDisk } from '../../support/small-disk.js';
 import { closeHeartRigs, openHeartRig, untilQuiet } from '../../failover/support/heart-rig.js';
 import { blobOf, imageOf, manifestOf } from '../../failover/support/test-documents.js';
 import { failureOf } from '../../support/failure-of.js';
-import type { RealEngine } from '../../support/real-engine.js';
+import { type RealEngine, removeImages } from '../../support/real-engine.js';
 import { requireReal } from '../../support/real-parts.js';
 import { until } from '../../support/until.js';
-import {
-  createContainerFrom,
-  engineKinds,
-  engineOf,
-  removeImages,
-  namesIn,
-  startLoad,
-  usualReference,
-} from './support/load-rig.js';
+import { createContainerFrom, engineKinds, engineOf, namesIn, startLoad, usualReference } from './support/load-rig.js';
 
 const megabyte = 1_000_000;
 
@@ -78,7 +70,7 @@ for (const kind of [engineKinds.installed, engineKinds.nextContainerd, engineKin
     });
     afterEach(async () => {
       await closeHeartRigs();
-      await removeImages(real.docker);
+      await removeImages(real);
     });
 
     /** Nothing of a load is left, here or there, and the engine takes the next one. */

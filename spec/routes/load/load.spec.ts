@@ -3,14 +3,13 @@ import type { DockerEngine } from '../../../lib/engine/docker/docker-engine.js';
 import { layers, seededImage, type TestBlob, type TestImage } from '../../../lib/testing/index.js';
 import { descriptorOf, imageOf, manifestOf } from '../../failover/support/test-documents.js';
 import { closeHeartRigs, type HeartRig, openHeartRig } from '../../failover/support/heart-rig.js';
-import type { RealEngine } from '../../support/real-engine.js';
+import { type RealEngine, removeImages } from '../../support/real-engine.js';
 import {
   createContainerFrom,
   engineKinds,
   engineOf,
   type LoadRequest,
   namesIn,
-  removeImages,
   nextClassic,
   startLoad,
   type StartedLoad,
@@ -33,7 +32,7 @@ for (const kind of [...Object.values(engineKinds), nextClassic]) {
     });
     afterEach(async () => {
       await closeHeartRigs();
-      await removeImages(real.docker);
+      await removeImages(real);
     });
 
     /** What the engine calls an image. */

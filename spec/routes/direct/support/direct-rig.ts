@@ -28,7 +28,7 @@ import type { Digest } from '../../../../lib/vocabulary/digest.js';
 import { type HeartPull, openHeartRig } from '../../../failover/support/heart-rig.js';
 import { type DockerRegistry, registryUser, startDockerRegistry } from '../../../support/docker-registry.js';
 import { startPodman } from '../../../support/podman-engine.js';
-import type { RealEngine } from '../../../support/real-engine.js';
+import { type RealEngine, removeImages } from '../../../support/real-engine.js';
 import { type EngineKind, engineKinds, treeOf } from '../../load/support/load-rig.js';
 
 /** Podman that takes plain HTTP from loopback by itself, and so tells of layers as Docker does. */
@@ -176,11 +176,7 @@ export async function openDirectRig(real: RealEngine, auth: readonly ('none' | '
         .flatMap(({ RepoTags, RepoDigests }) => [...(RepoTags ?? []), ...(RepoDigests ?? [])])
         .filter((name) => !name.startsWith('<none>'));
     },
-    clear: async () => {
-      for (const { Id } of await real.docker.listImages({ all: true })) {
-        await real.docker.getImage(Id).remove({ force: true });
-      }
-    },
+    clear: () => removeImages(real),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(proxies.map((proxy) => proxy.close()));
       await Promise.all(registries.map((registry) => registry.close()));

@@ -129,12 +129,6 @@ export function engineOf(real: RealEngine, options: DockerEngineOptions = {}): D
   return dockerEngine(real.docker, options);
 }
 
-/** Takes away every image of an engine, by its names first: one with several is not removed by its identifier. */
-export async function removeImages(docker: Dockerode): Promise<void> {
-  for (const name of await namesIn(docker)) await docker.getImage(name).remove({ force: true });
-  for (const { Id } of await docker.listImages()) await docker.getImage(Id).remove({ force: true });
-}
-
 /** Every name that an engine knows, with its host. */
 export async function namesIn(docker: Dockerode): Promise<readonly string[]> {
   const images = await docker.listImages({ all: true });

@@ -14,7 +14,7 @@ import { startRelayRoute } from '../../../../lib/routes/relay/relay.js';
 import type { Delivered, RouteChange, RouteRun } from '../../../../lib/routes/route.js';
 import type { Digest } from '../../../../lib/vocabulary/digest.js';
 import type { HeartPull } from '../../../failover/support/heart-rig.js';
-import type { RealEngine } from '../../../support/real-engine.js';
+import { type RealEngine, removeImages } from '../../../support/real-engine.js';
 import { treeOf, usualReference } from '../../load/support/load-rig.js';
 
 /** What one pull through the relay is asked for. */
@@ -71,9 +71,7 @@ export async function openRelayRouteRig(real: RealEngine): Promise<RelayRouteRig
     engine,
     relay,
     names,
-    clear: async () => {
-      for (const { Id } of await docker.listImages({ all: true })) await docker.getImage(Id).remove({ force: true });
-    },
+    clear: () => removeImages(real),
     start: async (pull, request = {}) => {
       const { reference = usualReference, platform = 'linux/amd64' } = request;
       const tree = await treeOf(pull, platform);
