@@ -12,6 +12,9 @@ const backWithinMs = 30_000;
 /** Of a daemon that has answered before, these say that it went away, whichever request found out. */
 const awayFaults: ReadonlySet<EngineFault> = new Set(['daemon', 'unreachable']);
 
+/** Somebody is there, and it is not for us: no restart begins like that. */
+const forbidden: ReadonlySet<string | null> = new Set(['EACCES', 'EPERM']);
+
 /**
  * The patience of one pull with a daemon that goes away in its middle and comes back: it is waited for once in all, for
  * 30 s. One that has not answered in this pull, and was not known to answer when it began, is not waited for: it is not
@@ -54,8 +57,7 @@ export class Comeback {
    */
   async wait(failure: unknown, signal: AbortSignal): Promise<void> {
     const daemon = this.#daemon;
-    const isAway = failure instanceof EngineFailure && awayFaults.has(failure.fault);
-    if (!isAway || daemon === null || this.#wasWaitedFor || !this.#hasAnswered(daemon)) throw failure;
+    if (daemon === null || !isAway(failure) || this.#wasWaitedFor || !this.#hasAnswered(daemon)) throw failure;
     this.#wasWaitedFor = true;
     log(this.#pullId, 'waiting for the engine to come back', { failure: failure.message, withinMs: backWithinMs });
     try {
@@ -69,4 +71,8 @@ export class Comeback {
   #hasAnswered({ lastAnswerAtMs }: DockerDaemon): boolean {
     return this.#wasKnown || lastAnswerAtMs >= this.#openedAtMs;
   }
+}
+
+function isAway(failure: unknown): failure is EngineFailure {
+  return failure instanceof EngineFailure && awayFaults.has(failure.fault) && !forbidden.has(failure.socketCode);
 }

@@ -137,7 +137,11 @@ describe('a daemon that goes away in the middle of a pull', () => {
     await using opened = await open();
     await opened.daemon.traits({});
     const lost = engineFailure({ text: 'socket hang up', lost: true });
-    const others = [new Error('other'), new EngineFailure('disk', { text: 'no space left on device' })];
+    const others = [
+      new Error('other'),
+      new EngineFailure('disk', { text: 'no space left on device' }),
+      engineFailure({ text: 'connect EACCES', code: 'EACCES' }),
+    ];
     for (const failure of others) {
       expect(await failureOf(new Comeback(opened.daemon, 'pull-1').wait(failure, signal))).to.equal(failure);
     }
