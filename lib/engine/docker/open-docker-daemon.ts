@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { createLog } from '../../log/log.js';
 import { monotonicMs } from '../../clock/time.js';
-import { abortable, deriveAbort, sleep, withDeadline } from '../../policy/deadline.js';
+import { abortable, deriveAbort, onAbort, sleep, withDeadline } from '../../policy/deadline.js';
 import { startSharedTask, type SharedTask } from '../../policy/shared-task.js';
 import type { DaemonPull, DockerDaemon } from './docker-daemon.js';
 import { readImage, readImageList } from './docker-images.js';
@@ -27,6 +27,9 @@ const answerLimitMs = 60_000;
 /** The same where names go, and with the last one an image: its layers are removed before the answer. */
 const removalLimitMs = 600_000;
 
+/** How long a name that is being given is waited for when its caller has gone: engines take some milliseconds. */
+const leftTagMs = 5_000;
+
 /** How long one answer is waited for while a daemon starts: it takes connections before it answers them. */
 const pingLimitMs = 5_000;
 
@@ -44,6 +47,8 @@ const archiveAheadBytes = 256 * 1024;
 export function openDockerDaemon(docker: DockerLike, address: string): OpenDockerDaemon {
   const closing = new AbortController();
   const underWay = new Set<Promise<unknown>>();
+  /** Names that are being given, also by callers who have gone. */
+  const taggings = new Set<Promise<void>>();
   let known: EngineTraits | null = null;
   let asking: SharedTask<EngineTraits> | null = null;
   let lastAnswerAtMs = -Infinity;
@@ -135,7 +140,22 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     }
   }
 
+  /** Once sent it is not taken back: an engine goes on with it, and whoever takes names away has to know until when. */
+  async function tag(source: string, target: { readonly name: string; readonly tag: string }, signal?: AbortSignal) {
+    signal?.throwIfAborted();
+    const work = deriveAbort();
+    const query = { repo: target.name, tag: target.tag };
+    const tagging = ask({ method: 'POST', path: `/images/${escaped(source)}/tag`, query }, work.signal, readNothing);
+    const settled = tagging.then(ignore, ignore).finally(() => taggings.delete(settled));
+    taggings.add(settled);
+    const giveUp = (reason: unknown): void => void setTimeout(() => work.abort(reason), leftTagMs).unref();
+    const forget = signal === undefined ? ignore : onAbort(signal, giveUp);
+    await abortable(tagging, signal).finally(forget);
+  }
+
   async function untag(reference: string, signal?: AbortSignal): Promise<void> {
+    // Podman 4.3 reads the names of an image, adds one, and writes them back, with one that was taken away meanwhile.
+    await abortable(Promise.all(taggings), signal);
     try {
       const path = `/images/${escaped(reference)}`;
       await ask({ method: 'DELETE', path }, signal, readNothing, removalLimitMs);
@@ -248,8 +268,7 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     },
     inspect,
     list: async (signal) => readImageList(await ask({ method: 'GET', path: '/images/json' }, signal, readJson)),
-    tag: (source, { name, tag }, signal) =>
-      ask({ method: 'POST', path: `/images/${escaped(source)}/tag`, query: { repo: name, tag } }, signal, readNothing),
+    tag,
     untag,
     pull,
     load,

@@ -77,7 +77,6 @@ export class DirectBlame {
   readonly #suspects: Suspect[] = [];
   /** How often it did not want the bytes it got. */
   #refusals = 0;
-  #wasAway = false;
 
   constructor(store: EngineStore, canEscape: boolean) {
     this.#store = store;
@@ -92,13 +91,6 @@ export class DirectBlame {
     return this.#suspects
       .splice(0)
       .filter((suspect) => suspect.registry !== registry && (hasLayers || suspect.phase === 'metadata'));
-  }
-
-  /** Whether the daemon is to be waited for: once, where it went away in the middle. */
-  mayComeBack({ isLost, fault }: EngineFailure): boolean {
-    if (this.#wasAway || !(isLost || fault === 'daemon')) return false;
-    this.#wasAway = true;
-    return true;
   }
 
   /** A limit expired while a registry was waited for, or may have been. */

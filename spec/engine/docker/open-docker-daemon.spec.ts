@@ -517,6 +517,44 @@ describe('The API of a daemon', () => {
       expect(await daemon.list()).to.deep.equal([]);
     });
 
+    it('takes no name away before one is given whose caller has gone', async () => {
+      let give = (): void => {};
+      answering(({ method }, response) => {
+        const end = (): void => void response.writeHead(method === 'POST' ? 201 : 200).end('{}');
+        if (method === 'POST') give = end;
+        else end();
+      });
+      const caller = new AbortController();
+      const reason = new Error('the caller has gone');
+      const tagging = failureOf(daemon.tag('127.0.0.1:5001/app:1', { name: 'quay.io/app', tag: '1' }, caller.signal));
+      await until(() => engine.seen.length === 1);
+      caller.abort(reason);
+      expect(await tagging).to.equal(reason);
+      const untagging = daemon.untag('127.0.0.1:5001/app:1', never);
+      await turn();
+      expect(engine.seen.map(({ method }) => method)).to.deep.equal(['POST']);
+      give();
+      await untagging;
+      expect(engine.seen.map(({ method }) => method)).to.deep.equal(['POST', 'DELETE']);
+    });
+
+    it('waits for such a name no longer than its own caller does, and ends it when it is closed', async () => {
+      answering(() => undefined);
+      const caller = new AbortController();
+      const tagging = failureOf(daemon.tag('127.0.0.1:5001/app:1', { name: 'quay.io/app', tag: '1' }, caller.signal));
+      await until(() => engine.seen.length === 1);
+      caller.abort(new Error('the caller has gone'));
+      await tagging;
+      const waiting = new AbortController();
+      const reason = new Error('nor does this one wait');
+      const untagging = failureOf(daemon.untag('127.0.0.1:5001/app:1', waiting.signal));
+      waiting.abort(reason);
+      expect(await untagging).to.equal(reason);
+      expect(engine.connections).to.equal(1);
+      await daemon.close();
+      await until(() => engine.connections === 0, 'its connection is closed');
+    });
+
     it('does not let a name become another path', async () => {
       answering((_request, response) => sendJson(response, { message: 'no' }, 404));
       await daemon.inspect('a?b=c#d e%2F');
