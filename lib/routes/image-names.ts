@@ -58,8 +58,28 @@ export interface ImageNaming {
  * Podman 4.3 reads the names of an image and writes them back, and so loses what is given or taken away meanwhile (seen
  * with four pulls at once): ours take turns, and look whether another client's came between, so many times.
  */
-const maxNamings = 5;
+export const maxNamings = 5;
 const podmanImages = createKeyedMutex();
+
+/** An image whose names are changed. */
+export interface NamedImage {
+  readonly daemon: DockerDaemon;
+  readonly store: EngineStore;
+  /** The engine's identifier of it. */
+  readonly imageId: string;
+  readonly signal: AbortSignal;
+}
+
+/** Changes the names of an image, for Podman when nobody else of this process changes names of it. */
+export async function changeNames<T>(image: NamedImage, change: () => Promise<T>): Promise<T> {
+  if (image.store !== 'podman') return change();
+  const release = await podmanImages.acquire(`${image.daemon.address} ${image.imageId}`, image.signal);
+  try {
+    return await change();
+  } finally {
+    release();
+  }
+}
 
 /**
  * Moves an image from the relay's name to its own one, and returns the engine's identifier of it. Tagged first: with
@@ -70,16 +90,14 @@ const podmanImages = createKeyedMutex();
  * @throws EngineError when the engine has another image than it was given; EngineFailure
  */
 export async function moveName(naming: ImageNaming): Promise<string> {
-  if (naming.store !== 'podman') return moveOnce(naming);
-  const release = await podmanImages.acquire(`${naming.engineId} ${naming.tree.config.digest}`, naming.signal);
-  try {
+  const { daemon, store, tree, signal } = naming;
+  if (store !== 'podman') return moveOnce(naming);
+  return changeNames({ daemon, store, imageId: tree.config.digest, signal }, async () => {
     for (let tries = 1; ; tries += 1) {
       const id = await moveOnce(naming);
       if (tries === maxNamings || (await hasMoved(naming))) return id;
     }
-  } finally {
-    release();
-  }
+  });
 }
 
 async function moveOnce(naming: ImageNaming): Promise<string> {

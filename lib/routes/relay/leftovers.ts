@@ -3,7 +3,7 @@ import type { ListedImage } from '../../engine/docker/engine-image.js';
 import { ownerState } from '../../files/process-owner.js';
 import { createLog } from '../../log/log.js';
 import { parseRelayName, type ParsedRelayName } from '../../relay/relay-name.js';
-import { textOfTag } from '../image-names.js';
+import { changeNames, maxNamings, textOfTag, type ImageTag, type NamedImage } from '../image-names.js';
 
 const log = createLog('pull');
 
@@ -57,7 +57,8 @@ export async function sweepLeftovers(
     for (const image of images) {
       // Podman 4.3 takes a digest that is gone by now for any image that has it.
       const tags = (await leftoversIn(image.tags)).filter(({ parsed }) => parsed.tag !== null || store !== 'podman');
-      for (const leftover of tags) await unlessFails(leftover, signal, () => sweep(daemon, leftover, signal));
+      for (const leftover of tags)
+        await unlessFails(leftover, signal, () => sweep({ daemon, store, imageId: image.id, signal }, leftover));
       // Only there a digest is a name of its own, which may have got in before its tag did.
       const digests = store === 'graph' && tags.length === 0 ? await leftoversIn(image.digests) : [];
       for (const leftover of digests) await unlessFails(leftover, signal, () => daemon.untag(leftover.name, signal));
@@ -101,13 +102,23 @@ function problemOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function sweep(daemon: DockerDaemon, { name, parsed }: Leftover, signal: AbortSignal): Promise<void> {
+async function sweep(image: NamedImage, { name, parsed }: Leftover): Promise<void> {
   const { canonicalName, tag } = parsed;
-  if (canonicalName !== null && tag !== null) {
-    const own = { name: canonicalName, tag };
-    const isNamed = (await daemon.inspect(textOfTag(own), signal)) !== null;
-    if (!isNamed) await daemon.tag(name, own, signal);
-    log(null, 'a pull that was cut off has left an image', { image: textOfTag(own), isNamed });
-  }
-  await daemon.untag(name, signal);
+  const own = canonicalName === null || tag === null ? null : { name: canonicalName, tag };
+  await changeNames(image, async () => {
+    if (own !== null) await giveName(image, name, own);
+    await image.daemon.untag(name, image.signal);
+    // Podman 4.3 may have written its names back as another process had found them.
+    for (let tries = 1; own !== null && image.store === 'podman' && tries < maxNamings; tries += 1) {
+      if (!(await giveName(image, image.imageId, own))) return;
+    }
+  });
+}
+
+/** Whether it had to be given. */
+async function giveName({ daemon, signal }: NamedImage, source: string, own: ImageTag): Promise<boolean> {
+  const isNamed = (await daemon.inspect(textOfTag(own), signal)) !== null;
+  if (!isNamed) await daemon.tag(source, own, signal);
+  log(null, 'a pull that was cut off has left an image', { image: textOfTag(own), isNamed });
+  return !isNamed;
 }
