@@ -8,7 +8,7 @@ import { deriveAbort, onAbort } from '../policy/deadline.js';
 import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { contentRange, readRange, unsatisfiedRange, type ByteSpan } from './byte-range.js';
-import { DaemonSink } from './daemon-sink.js';
+import { DaemonSink, type DaemonBody } from './daemon-sink.js';
 import type { FingerprintKey } from './fingerprint.js';
 import { OpenAnswer, type AnswerHead } from './open-answer.js';
 import { blobUnknown, refuse } from './refusal.js';
@@ -119,9 +119,19 @@ class BlobAnswer {
       this.#patience?.restart();
       for (const live of this.#concerned) live.touch();
     });
-    this.#sink = new DaemonSink(this.#answer, question.span, question.key, () => {
+    const body: DaemonBody = {
+      write: (bytes) => this.#write(bytes),
+      end: (bytes) => this.#answer.end(bytes),
+    };
+    this.#sink = new DaemonSink(body, question.span, question.key, () => {
       for (const live of this.#concerned) live.spoiled(question.blob.digest);
     });
+  }
+
+  #write(bytes: Uint8Array): Promise<void> {
+    const write = (given: Uint8Array): Promise<void> => this.#answer.write(given);
+    const live = this.#turn?.live;
+    return live?.isLive === true ? live.order.give(this.#question.blob.digest, bytes, write, live.over) : write(bytes);
   }
 
   async run(): Promise<void> {

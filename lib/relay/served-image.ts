@@ -6,6 +6,7 @@ import { parseManifest, type ImageDocument } from '../image/manifest.js';
 import { deriveAbort, type DerivedAbort } from '../policy/deadline.js';
 import { loopMs } from '../policy/loop-timer.js';
 import type { Digest } from '../vocabulary/digest.js';
+import { LayerOrder } from './layer-order.js';
 import type { RelayActivity, ServedImage, Serving } from './relay.js';
 
 /** A blob that a daemon may ask for. */
@@ -40,6 +41,7 @@ export class LiveImage implements Serving {
   readonly failed: Promise<unknown>;
   /** Aborted when the image is not served any more: it was stopped, or its pull has ended. */
   readonly over: AbortSignal;
+  readonly order: LayerOrder;
   readonly #over: DerivedAbort;
   readonly #delivered = new Set<Digest>();
   readonly #spoiled = new Set<Digest>();
@@ -60,6 +62,7 @@ export class LiveImage implements Serving {
 
   constructor(image: ServedImage) {
     this.image = image;
+    this.order = new LayerOrder(image.tree.layers);
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
