@@ -17,14 +17,12 @@ const forbidden: ReadonlySet<string | null> = new Set(['EACCES', 'EPERM']);
 
 /**
  * The patience of one pull with a daemon that goes away in its middle and comes back: it is waited for once in all, for
- * 30 s. One that has not answered in this pull, and was not known to answer when it began, is not waited for: it is not
- * restarting but away.
+ * 30 s. One that has not answered since the pull began is not waited for: it is not restarting but away.
  */
 export class Comeback {
   readonly #daemon: DockerDaemon | null;
   readonly #pullId: string;
   readonly #openedAtMs = monotonicMs();
-  readonly #wasKnown: boolean;
   #wasWaitedFor = false;
 
   /**
@@ -35,7 +33,6 @@ export class Comeback {
   constructor(daemon: DockerDaemon | null, pullId: string) {
     this.#daemon = daemon;
     this.#pullId = pullId;
-    this.#wasKnown = daemon !== null && daemon.knownTraits !== null;
   }
 
   /** Does what may be done twice: once more where the daemon went away on the way, when it is back. @throws as `work` does */
@@ -69,7 +66,7 @@ export class Comeback {
   }
 
   #hasAnswered({ lastAnswerAtMs }: DockerDaemon): boolean {
-    return this.#wasKnown || lastAnswerAtMs >= this.#openedAtMs;
+    return lastAnswerAtMs >= this.#openedAtMs;
   }
 }
 
