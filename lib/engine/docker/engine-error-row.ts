@@ -15,7 +15,7 @@ export type RegistryFault = 'rate-limit' | 'registry-noise' | 'denied' | 'missin
  * - `unreachable`: nobody answers at the engine's address, or we may not talk to it
  * - `integrity`: the bytes it got are not those that their digest says
  * - `platform`, `type`: the image is not for this platform, or not an image
- * - `cancelled`: whoever had asked for the same bytes went away
+ * - `cancelled`: whoever had asked for the same bytes went away, or what he had begun is still in the way
  * - `extract`: it could not unpack bytes that were right
  * - `unknown`: none of these
  */

@@ -63,6 +63,8 @@ const localRows: readonly EngineErrorRow[] = [
     says: /failed to send write: EOF|transport is closing|error reading from server|rpc error: code = Unavailable|\bgrpc: |unknown service containerd|\blease "?[\w-]+"?: not found|dial unix |containerd\S*\.sock/i,
   },
 
+  // What it had begun when it was killed is in the way until its containerd has collected it (seen with 26.1.5).
+  { fault: 'cancelled', says: /failed to rename: rename \S*\/snapshots\/new-\S+ \S+: file exists/i },
   {
     fault: 'extract',
     says: /invalid tar header|failed to (?:register|extract) layer|failed to unpack image|failed to prepare extraction|error processing tar file|processing tar file\(|unsupported compression|magic number mismatch/i,

@@ -22,12 +22,16 @@ import type { DirectDelivered, DirectRequest } from './direct-request.js';
 import { extractLate } from '../extract-late.js';
 import { canonicalTagOf, textOfTag } from '../image-names.js';
 import { createKeyedMutex } from '../keyed-mutex.js';
+import { takeLateNameAway } from '../late-names.js';
 import { isListed } from '../relay/relay-address.js';
 
 const log = createLog('pull');
 
 /** How long an engine may take to forget a name of a pull that was ended; it has nothing else to do with it. */
 const forgetMs = 5_000;
+
+/** When a name is looked for again that an engine gave after its pull was ended: another client may want it later. */
+const lateNamesMs: readonly number[] = [250, 1_000, 3_000];
 
 /** At this rate an engine is expected to fetch and unpack that says nothing of bytes: in doubt it is asked again. */
 const muteBytesPerSecond: number = 1024 * 1024;
@@ -94,7 +98,7 @@ export class DirectPlace {
     const { traits, pulled } = this.#asked;
     const { comeback, context } = this.#request;
     const { signal } = context;
-    const release = await pulledNames.acquire(`${traits.daemonId} ${pulled.name} ${pulled.object}`, signal);
+    const release = await pulledNames.acquire(this.#key, signal);
     try {
       // Once: a name that a try has left behind while the daemon went away is no name of before.
       const names = { daemon: this.#daemon, store: traits.store, repository: pulled.name, signal };
@@ -264,11 +268,19 @@ export class DirectPlace {
     if (pulled.name === reference.name) return;
     const { pullId, signal } = context;
     const expired = (): Error => new Error(`the engine did not answer within ${forgetMs} ms`);
-    const forgotten = withDeadline({ ms: forgetMs, expired }, (limited) =>
-      forgetNames({ daemon: this.#daemon, store: traits.store, pulled, before, signal: limited }),
-    ).catch((error: unknown) => {
-      log(pullId, 'a name may have been left in the engine', { name: pulled.name, why: String(error) });
-    });
-    if (!signal.aborted) await forgotten;
+    const forget = (): Promise<void> =>
+      withDeadline({ ms: forgetMs, expired }, (limited) =>
+        forgetNames({ daemon: this.#daemon, store: traits.store, pulled, before, signal: limited }),
+      ).catch((error: unknown) => {
+        log(pullId, 'a name may have been left in the engine', { name: pulled.name, why: String(error) });
+      });
+    const forgotten = forget();
+    if (!signal.aborted) return forgotten;
+    takeLateNameAway({ names: pulledNames, key: this.#key, afterMs: lateNamesMs, takeAway: forget });
+  }
+
+  get #key(): string {
+    const { traits, pulled } = this.#asked;
+    return `${traits.daemonId} ${pulled.name} ${pulled.object}`;
   }
 }

@@ -3,24 +3,28 @@ import { EngineFailure, hostErrorOf } from '../../engine/docker/engine-failure.j
 import { ownOwner } from '../../files/process-owner.js';
 import type { Descriptor } from '../../image/descriptor.js';
 import { createLog } from '../../log/log.js';
-import { withDeadline } from '../../policy/deadline.js';
+import { sleep, withDeadline } from '../../policy/deadline.js';
 import { relayName } from '../../relay/relay-name.js';
 import type { Relay } from '../../relay/relay.js';
 import type { Digest } from '../../vocabulary/digest.js';
 import type { Reason } from '../../vocabulary/reason.js';
 import { canonicalTagOf, moveName, textOfTag, type ImageTag } from '../image-names.js';
 import { createKeyedMutex } from '../keyed-mutex.js';
+import { takeLateNameAway } from '../late-names.js';
 import { startLoadRoute } from '../load/load.js';
 import { whatFollows } from './relay-failure.js';
 import { pullThroughRelay, relayTag, type RelayPull } from './relay-pull.js';
 import type { Delivered, Delivery, RouteRun } from '../route.js';
+
+/** What another pull has left half done is out of the way by then: containerd collects it 100 ms after it starts. */
+const againAfterMs = 250;
 
 /** How long a pull that has failed waits for a daemon to take a name back. */
 const untagMs = 1_000;
 
 /**
  * A daemon can give an image its name some time after its pull was ended, the more so one that hung: it is looked for
- * again after so long. What comes later still is left to the next process.
+ * again after so long.
  */
 const lateNamesMs: readonly number[] = [1_000, 3_000, 8_000, 20_000, 60_000];
 
@@ -114,6 +118,8 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
   const from = relayTag(pull);
   const key = `${traits.daemonId} ${textOfTag(from)}`;
   const release = await names.acquire(key, signal);
+  const takeAwayLater = (): void =>
+    takeLateNameAway({ names, key, afterMs: lateNamesMs, takeAway: () => takeNameAway(pull, from) });
   let hadAll = false;
   const onHandedOver = (): void => {
     hadAll = true;
@@ -123,7 +129,7 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
     const reason = await pullOrReason({ ...pull, onHandedOver });
     if (reason !== null) {
       // A daemon that hung may have had all it lacked in that very moment.
-      takeLateNamesAway(pull, from, key);
+      takeAwayLater();
       return { reason };
     }
     onHandedOver();
@@ -132,7 +138,7 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
   } catch (error) {
     // Without all bytes it gets no name; how far a daemon has come that was left behind is not known.
     if (hadAll) await takeNameAway(pull, from);
-    if (hadAll || signal.aborted) takeLateNamesAway(pull, from, key);
+    if (hadAll || signal.aborted) takeAwayLater();
     throw error;
   } finally {
     release();
@@ -142,10 +148,10 @@ async function bringByRelay(pull: RelayPull, to: ImageTag): Promise<Brought> {
 /** Null when the daemon has the image under the relay's name, else why it will not get it this way. */
 async function pullOrReason(pull: RelayPull): Promise<Reason | null> {
   const { comeback, context } = pull.delivery;
-  for (let tries = 1; ; tries += 1) {
+  for (let mayRepeat = true; ;) {
     const outcome = await pullThroughRelay(pull);
     if (outcome.kind === 'pulled') return null;
-    const next = whatFollows(outcome, pull.engineId, tries === 1);
+    const next = whatFollows(outcome, pull.engineId, mayRepeat);
     switch (next.kind) {
       case 'load':
         return next.reason;
@@ -153,6 +159,8 @@ async function pullOrReason(pull: RelayPull): Promise<Reason | null> {
         throw next.failure;
       case 'again':
         log(context.pullId, 'asking the engine once more', { failure: next.failure.message });
+        mayRepeat = false;
+        await sleep(againAfterMs, context.signal);
         break;
       case 'away':
         await comeback.wait(next.failure, context.signal);
@@ -168,16 +176,5 @@ async function takeNameAway({ daemon, delivery: { context } }: RelayPull, name: 
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     log(context.pullId, 'a name was left in the engine', { name: textOfTag(name), problem });
-  }
-}
-
-/** Nobody waits for this; whoever pulls under the same name by then takes it away himself. */
-function takeLateNamesAway(pull: RelayPull, name: ImageTag, key: string): void {
-  for (const ms of lateNamesMs) {
-    const timer = setTimeout(() => {
-      const release = names.tryAcquire(key);
-      if (release !== null) void takeNameAway(pull, name).finally(release);
-    }, ms);
-    timer.unref();
   }
 }
