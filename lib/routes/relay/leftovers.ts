@@ -106,7 +106,10 @@ async function sweep(image: NamedImage, { name, parsed }: Leftover): Promise<voi
   const { canonicalName, tag } = parsed;
   const own = canonicalName === null || tag === null ? null : { name: canonicalName, tag };
   await changeNames(image, async () => {
-    if (own !== null) await giveName(image, name, own);
+    if (own !== null) {
+      const isNamed = !(await giveName(image, name, own));
+      log(null, 'a pull that was cut off has left an image', { image: textOfTag(own), isNamed });
+    }
     await image.daemon.untag(name, image.signal);
     // Podman 4.3 may have written its names back as another process had found them.
     for (let tries = 1; own !== null && image.store === 'podman' && tries < maxNamings; tries += 1) {
@@ -119,6 +122,5 @@ async function sweep(image: NamedImage, { name, parsed }: Leftover): Promise<voi
 async function giveName({ daemon, signal }: NamedImage, source: string, own: ImageTag): Promise<boolean> {
   const isNamed = (await daemon.inspect(textOfTag(own), signal)) !== null;
   if (!isNamed) await daemon.tag(source, own, signal);
-  log(null, 'a pull that was cut off has left an image', { image: textOfTag(own), isNamed });
   return !isNamed;
 }
