@@ -2,7 +2,7 @@ import type { DockerEngine } from '../engine/docker/docker-engine.js';
 import { isHostFaultError } from '../errors/host-fault-error.js';
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
 import type { HeartContext } from '../failover/context.js';
-import { resolveImage, type ResolvedImage } from '../failover/resolve-image.js';
+import { resolveImage, type ResolvedImage } from '../failover/manifest/resolve-image.js';
 import { parseDigest } from '../image/digest.js';
 import { directLimits, startDirectRoute, type DirectDelivered, type DirectRun } from '../routes/direct/direct.js';
 import type { Cause, Reason, ReasonCode } from '../vocabulary/reason.js';

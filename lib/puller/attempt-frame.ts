@@ -1,5 +1,5 @@
 import type { HeartContext } from '../failover/context.js';
-import type { ResolvedImage, ResolveRequest } from '../failover/resolve-image.js';
+import type { ResolvedImage, ResolveRequest } from '../failover/manifest/resolve-image.js';
 import type { Sources } from '../failover/sources.js';
 import { maxManifestBytes } from '../image/manifest.js';
 import { deriveAbort, type DerivedAbort } from '../policy/deadline.js';

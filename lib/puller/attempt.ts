@@ -1,6 +1,6 @@
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
-import type { ImageTree } from '../failover/image-tree.js';
-import { findOtherPacking, resolveImage, type ResolvedImage } from '../failover/resolve-image.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
+import { findOtherPacking, resolveImage, type ResolvedImage } from '../failover/manifest/resolve-image.js';
 import type { Sources } from '../failover/sources.js';
 import type { RouteRun } from '../routes/route.js';
 import { registryPhases } from '../vocabulary/phase.js';

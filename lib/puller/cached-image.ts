@@ -3,7 +3,7 @@ import { dockerParts, type DockerEngine } from '../engine/docker/docker-engine.j
 import type { EngineImage } from '../engine/docker/engine-image.js';
 import type { EngineStore } from '../engine/docker/engine-traits.js';
 import type { OciLayout } from '../engine/layout/oci-layout.js';
-import type { DigestMemory } from '../failover/resolve-image.js';
+import type { DigestMemory } from '../failover/manifest/resolve-image.js';
 import { parseDigest } from '../image/digest.js';
 import { maxManifestBytes, parseManifest, type Descriptor } from '../image/manifest.js';
 import { choosePlatform, formatPlatform, runsOn, type Platform } from '../image/platform.js';

@@ -4,7 +4,7 @@ import { namesProxies } from '../distribution/proxies.js';
 import { createTransport } from '../distribution/transport.js';
 import type { EventBus } from '../events/event-bus.js';
 import { HedgeGate } from '../failover/hedge.js';
-import { SharedFetches } from '../failover/shared-fetch.js';
+import { SharedFetches } from '../failover/shared/shared-fetch.js';
 import type { Sources } from '../failover/sources.js';
 import { createCircuits } from '../health/circuit.js';
 import { openRememberedDigests, type RememberedDigests } from '../health/remembered-digests.js';

@@ -1,4 +1,4 @@
-import type { ImageTree } from '../failover/image-tree.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
 import type { Delivery } from '../routes/route.js';
 import type { AttemptFrame } from './attempt-frame.js';
 import { shareKeyOf } from './heart-context.js';

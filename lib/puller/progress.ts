@@ -1,6 +1,6 @@
 import { monotonicMs } from '../clock/time.js';
 import type { LayerProgress } from '../events/pull-event.js';
-import type { ImageTree } from '../failover/image-tree.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { Phase } from '../vocabulary/phase.js';
 import type { PullBytes } from '../vocabulary/report.js';

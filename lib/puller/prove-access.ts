@@ -1,6 +1,6 @@
 import { isPullExhaustedError } from '../errors/pull-exhausted-error.js';
 import type { HeartContext } from '../failover/context.js';
-import { fetchManifest } from '../failover/fetch-manifest.js';
+import { fetchManifest } from '../failover/manifest/fetch-manifest.js';
 import type { Cause } from '../vocabulary/reason.js';
 import type { Attempt } from '../vocabulary/report.js';
 import type { CachedImage } from './cached-image.js';

@@ -3,7 +3,7 @@ import type { BlobSink } from '../engine/blob-sink.js';
 import type { BlobStore } from '../engine/engine.js';
 import { EngineError } from '../errors/engine-error.js';
 import type { Descriptor } from '../image/descriptor.js';
-import { embeddedBytes } from '../failover/embedded-blob.js';
+import { embeddedBytes } from '../failover/blob/embedded-blob.js';
 import { deriveAbort, onAbort } from '../policy/deadline.js';
 import { startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
 import type { Digest } from '../vocabulary/digest.js';

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { TreeDocument } from '../failover/image-tree.js';
+import type { TreeDocument } from '../failover/manifest/image-tree.js';
 import type { Digest } from '../vocabulary/digest.js';
 import { manifestUnknown, refuse } from './refusal.js';
 import type { ServedImages } from './served-images.js';

@@ -1,7 +1,7 @@
 import type { DaemonUser } from '../engine/docker/docker-daemon.js';
 import type { HeartContext } from '../failover/context.js';
-import type { ImageTree } from '../failover/image-tree.js';
-import type { SharedFetches } from '../failover/shared-fetch.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
+import type { SharedFetches } from '../failover/shared/shared-fetch.js';
 import type { Digest } from '../vocabulary/digest.js';
 
 /** Where a relay listens, and by which address the daemon reaches it. */

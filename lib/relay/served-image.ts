@@ -1,5 +1,5 @@
-import type { ImageTree, TreeDocument } from '../failover/image-tree.js';
-import { fetchManifest } from '../failover/fetch-manifest.js';
+import type { ImageTree, TreeDocument } from '../failover/manifest/image-tree.js';
+import { fetchManifest } from '../failover/manifest/fetch-manifest.js';
 import type { Descriptor } from '../image/descriptor.js';
 import { digestOf, digestAlgorithm } from '../image/digest.js';
 import { parseManifest, type ImageDocument } from '../image/manifest.js';

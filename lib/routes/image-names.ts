@@ -2,7 +2,7 @@ import type { DockerDaemon } from '../engine/docker/docker-daemon.js';
 import type { EngineImage } from '../engine/docker/engine-image.js';
 import type { EngineStore } from '../engine/docker/engine-traits.js';
 import { EngineError } from '../errors/engine-error.js';
-import type { ImageTree } from '../failover/image-tree.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
 import type { Reference } from '../image/reference.js';
 import { digestTag } from '../relay/relay-name.js';
 import { createKeyedMutex } from './keyed-mutex.js';

@@ -1,11 +1,11 @@
 import type { BlobStore } from '../engine/engine.js';
 import type { OciLayout } from '../engine/layout/oci-layout.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
-import type { ImageTree } from '../failover/image-tree.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
 import { judge } from '../health/verdict.js';
 import type { Descriptor } from '../image/descriptor.js';
 import { deriveAbort, withDeadline } from '../policy/deadline.js';
-import { embeddedBytes } from '../failover/embedded-blob.js';
+import { embeddedBytes } from '../failover/blob/embedded-blob.js';
 import type { Delivery, RouteRun } from './route.js';
 
 /**

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { monotonicMs } from '../../lib/clock/time.js';
-import { fetchManifest } from '../../lib/failover/fetch-manifest.js';
+import { fetchManifest } from '../../lib/failover/manifest/fetch-manifest.js';
 import { HedgeGate } from '../../lib/failover/hedge.js';
 import { metadata } from '../../lib/testing/index.js';
 import { closeHeartRigs, openHeartRig, untilQuiet } from './support/heart-rig.js';

@@ -3,9 +3,9 @@ import { ociLayout, type OciLayout } from '../../lib/engine/layout/oci-layout.js
 import { isHostFaultError } from '../../lib/errors/host-fault-error.js';
 import { isPullExhaustedError } from '../../lib/errors/pull-exhausted-error.js';
 import { isUnsupportedImageError } from '../../lib/errors/unsupported-image-error.js';
-import type { ImageTree } from '../../lib/failover/image-tree.js';
-import { resolveImage } from '../../lib/failover/resolve-image.js';
-import { SharedFetches } from '../../lib/failover/shared-fetch.js';
+import type { ImageTree } from '../../lib/failover/manifest/image-tree.js';
+import { resolveImage } from '../../lib/failover/manifest/resolve-image.js';
+import { SharedFetches } from '../../lib/failover/shared/shared-fetch.js';
 import type { Descriptor } from '../../lib/image/descriptor.js';
 import { parsePlatform } from '../../lib/image/platform.js';
 import { parseReference } from '../../lib/image/reference.js';

@@ -1,5 +1,5 @@
 import type { HeartContext } from '../../failover/context.js';
-import type { ImageTree } from '../../failover/image-tree.js';
+import type { ImageTree } from '../../failover/manifest/image-tree.js';
 import type { Descriptor } from '../../image/descriptor.js';
 import type { Platform } from '../../image/platform.js';
 import type { Reference } from '../../image/reference.js';

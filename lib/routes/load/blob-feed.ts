@@ -4,7 +4,7 @@ import type { Descriptor } from '../../image/descriptor.js';
 import { abortable, deriveAbort, type DerivedAbort } from '../../policy/deadline.js';
 import type { Digest } from '../../vocabulary/digest.js';
 import { BlobSpool } from './blob-spool.js';
-import { embeddedBytes } from '../../failover/embedded-blob.js';
+import { embeddedBytes } from '../../failover/blob/embedded-blob.js';
 
 /** What a feed needs. */
 export interface BlobFeedOptions {

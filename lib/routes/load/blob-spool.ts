@@ -9,7 +9,7 @@ import { readChunks } from '../../engine/layout/read-chunks.js';
 import { fileErrorCode } from '../../files/file-error.js';
 import type { Descriptor } from '../../image/descriptor.js';
 import type { Digest } from '../../vocabulary/digest.js';
-import { embeddedBytes } from '../../failover/embedded-blob.js';
+import { embeddedBytes } from '../../failover/blob/embedded-blob.js';
 
 /** A blob on disk, whole and verified. */
 interface SpooledBlob {

@@ -1,5 +1,5 @@
 import type { DockerDaemon } from '../../engine/docker/docker-daemon.js';
-import type { ImageTree } from '../../failover/image-tree.js';
+import type { ImageTree } from '../../failover/manifest/image-tree.js';
 import { type BoundedMap, createBoundedMap } from '../../policy/bounded-map.js';
 import type { Digest } from '../../vocabulary/digest.js';
 

@@ -1,7 +1,7 @@
 import type { DockerDaemon } from '../../engine/docker/docker-daemon.js';
 import type { EngineImage } from '../../engine/docker/engine-image.js';
 import type { EngineTraits } from '../../engine/docker/engine-traits.js';
-import type { ImageTree, TreeDocument } from '../../failover/image-tree.js';
+import type { ImageTree, TreeDocument } from '../../failover/manifest/image-tree.js';
 import { digestAlgorithm } from '../../image/digest.js';
 import { formatPlatform, type Platform } from '../../image/platform.js';
 import type { Digest } from '../../vocabulary/digest.js';

@@ -1,5 +1,5 @@
 import type { EngineProgress } from '../../engine/docker/engine-progress.js';
-import type { ImageTree } from '../../failover/image-tree.js';
+import type { ImageTree } from '../../failover/manifest/image-tree.js';
 import { digestHex } from '../../image/digest.js';
 import { createBoundedMap } from '../../policy/bounded-map.js';
 import type { Digest } from '../../vocabulary/digest.js';

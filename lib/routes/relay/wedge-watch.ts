@@ -1,6 +1,6 @@
 import type { EngineStore } from '../../engine/docker/engine-traits.js';
 import type { EngineProgress } from '../../engine/docker/engine-progress.js';
-import type { ImageTree } from '../../failover/image-tree.js';
+import type { ImageTree } from '../../failover/manifest/image-tree.js';
 import { loopMs, startLoopTimer, type LoopTimer } from '../../policy/loop-timer.js';
 import type { RelayActivity } from '../../relay/relay.js';
 import type { Digest } from '../../vocabulary/digest.js';

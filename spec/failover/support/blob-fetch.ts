@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { fetchBlob } from '../../../lib/failover/fetch-blob.js';
-import type { WantedBlob } from '../../../lib/failover/assembly.js';
+import { fetchBlob } from '../../../lib/failover/blob/fetch-blob.js';
+import type { WantedBlob } from '../../../lib/failover/blob/assembly.js';
 import type { Fault, LoggedRequest, TestBlob } from '../../../lib/testing/index.js';
 import {
   type HeartPull,

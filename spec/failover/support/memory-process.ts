@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { BlobSink } from '../../../lib/engine/blob-sink.js';
 import type { BlobStore } from '../../../lib/engine/engine.js';
-import { fetchBlob } from '../../../lib/failover/fetch-blob.js';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
+import { fetchBlob } from '../../../lib/failover/blob/fetch-blob.js';
+import { SharedFetches } from '../../../lib/failover/shared/shared-fetch.js';
 import { parseDigest } from '../../../lib/image/digest.js';
 import { closeHeartRigs, type HeartPull, openHeartRig } from './heart-rig.js';
 

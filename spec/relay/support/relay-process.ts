@@ -4,8 +4,8 @@
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
-import type { ImageTree, TreeDocument } from '../../../lib/failover/image-tree.js';
+import { SharedFetches } from '../../../lib/failover/shared/shared-fetch.js';
+import type { ImageTree, TreeDocument } from '../../../lib/failover/manifest/image-tree.js';
 import { parseDigest } from '../../../lib/image/digest.js';
 import { startRelay } from '../../../lib/relay/start-relay.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import type { HeartContext } from '../../../lib/failover/context.js';
-import { fetchManifest } from '../../../lib/failover/fetch-manifest.js';
-import { loadImageTree, type ImageTree } from '../../../lib/failover/image-tree.js';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
+import { fetchManifest } from '../../../lib/failover/manifest/fetch-manifest.js';
+import { loadImageTree, type ImageTree } from '../../../lib/failover/manifest/image-tree.js';
+import { SharedFetches } from '../../../lib/failover/shared/shared-fetch.js';
 import { parsePlatform } from '../../../lib/image/platform.js';
 import type { Relay, RelayOptions, ServedImage, Serving } from '../../../lib/relay/relay.js';
 import { startRelay } from '../../../lib/relay/start-relay.js';

@@ -2,7 +2,7 @@ import net from 'node:net';
 import Dockerode from 'dockerode';
 import { expect } from 'chai';
 import { dockerEngine, type DockerEngine } from '../../../lib/engine/docker/docker-engine.js';
-import { SharedFetches } from '../../../lib/failover/shared-fetch.js';
+import { SharedFetches } from '../../../lib/failover/shared/shared-fetch.js';
 import { BlobFeed } from '../../../lib/routes/load/blob-feed.js';
 import { BlobSpool } from '../../../lib/routes/load/blob-spool.js';
 import { seededImage } from '../../../lib/testing/index.js';

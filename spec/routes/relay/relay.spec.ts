@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { isPullExhaustedError } from '../../../lib/errors/pull-exhausted-error.js';
-import type { ImageTree } from '../../../lib/failover/image-tree.js';
+import type { ImageTree } from '../../../lib/failover/manifest/image-tree.js';
 import { layers, seededImage } from '../../../lib/testing/index.js';
 import type { Digest } from '../../../lib/vocabulary/digest.js';
 import { closeHeartRigs, openHeartRig } from '../../failover/support/heart-rig.js';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { EngineStore } from '../../../lib/engine/docker/engine-traits.js';
-import type { ImageTree } from '../../../lib/failover/image-tree.js';
+import type { ImageTree } from '../../../lib/failover/manifest/image-tree.js';
 import { loopMs } from '../../../lib/policy/loop-timer.js';
 import type { RelayActivity } from '../../../lib/relay/relay.js';
 import { crowdOf } from '../../../lib/routes/relay/daemon-crowd.js';

@@ -1,5 +1,5 @@
 import type { EngineProgress } from '../../../lib/engine/docker/engine-progress.js';
-import type { ImageTree } from '../../../lib/failover/image-tree.js';
+import type { ImageTree } from '../../../lib/failover/manifest/image-tree.js';
 import type { Descriptor } from '../../../lib/image/descriptor.js';
 import { digestHex, digestOf } from '../../../lib/image/digest.js';
 import type { Digest } from '../../../lib/vocabulary/digest.js';

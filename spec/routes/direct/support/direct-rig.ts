@@ -1,8 +1,8 @@
 import { dockerEngine, dockerParts, type DockerEngine } from '../../../../lib/engine/docker/docker-engine.js';
 import { PullExhaustedError } from '../../../../lib/errors/pull-exhausted-error.js';
 import type { HeartContext } from '../../../../lib/failover/context.js';
-import type { ImageTree } from '../../../../lib/failover/image-tree.js';
-import { SharedFetches } from '../../../../lib/failover/shared-fetch.js';
+import type { ImageTree } from '../../../../lib/failover/manifest/image-tree.js';
+import { SharedFetches } from '../../../../lib/failover/shared/shared-fetch.js';
 import { parsePlatform } from '../../../../lib/image/platform.js';
 import { parseReference } from '../../../../lib/image/reference.js';
 import { anonymous } from '../../../../lib/registries/credential-source.js';

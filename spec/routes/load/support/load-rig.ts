@@ -6,9 +6,9 @@ import {
   type DockerEngineOptions,
 } from '../../../../lib/engine/docker/docker-engine.js';
 import type { HeartContext } from '../../../../lib/failover/context.js';
-import type { ImageTree } from '../../../../lib/failover/image-tree.js';
-import { resolveImage } from '../../../../lib/failover/resolve-image.js';
-import { SharedFetches } from '../../../../lib/failover/shared-fetch.js';
+import type { ImageTree } from '../../../../lib/failover/manifest/image-tree.js';
+import { resolveImage } from '../../../../lib/failover/manifest/resolve-image.js';
+import { SharedFetches } from '../../../../lib/failover/shared/shared-fetch.js';
 import { parsePlatform } from '../../../../lib/image/platform.js';
 import { parseReference } from '../../../../lib/image/reference.js';
 import { Comeback } from '../../../../lib/routes/comeback.js';

@@ -1,0 +1,290 @@
+import { monotonicMs } from '../../clock/time.js';
+import type { BlobSink } from '../../engine/blob-sink.js';
+import { judge } from '../../health/verdict.js';
+import { backoffMs } from '../../policy/backoff.js';
+import { sleep } from '../../policy/deadline.js';
+import { Assembly, type WantedBlob } from './assembly.js';
+import type { Candidate } from '../candidate.js';
+import type { HeartContext } from '../context.js';
+import { deliverBlob, LeftQueueError } from './deliver-blob.js';
+import { TooLittleError } from './delivery-floor.js';
+import { judgeThrown, SinkError, sinkFailure, stopError, type Judged } from '../failure.js';
+import { exhausted, waitForLimited } from '../limited.js';
+
+/** Walks over all candidates in a row that brought not one new byte, before the blob is given up. */
+const maxIdleRounds = 3;
+/** Tries of one candidate in a row while its verdict is `again` and it brings nothing new. */
+const maxAgain = 2;
+const againPauseMs = { baseMs: 50, maxMs: 500 };
+const roundPauseMs = { baseMs: 250, maxMs: 4_000 };
+/** Assemblies of several sources that had a wrong digest, before the blob is given up: nobody can be named any more. */
+const maxMismatches = 4;
+
+/**
+ * Brings one blob into a sink, right to the last byte, although registries fail under it: when one stalls, resets,
+ * truncates, is too slow or answers wrongly at byte n, the next one goes on at byte n. Wrong bytes are traced to the
+ * registry that sent them, and the blob starts again without it. When all have failed, they are walked again with
+ * backoff, until three rounds in a row brought nothing new.
+ *
+ * Memory: one chunk, and what the connection buffers. Nothing is read while the sink is busy.
+ *
+ * @throws PullExhaustedError, HostFaultError, what the sink threw where that is no fault of this host, or the signal's
+ *   own reason
+ */
+export async function fetchBlob(context: HeartContext, blob: WantedBlob, sink: BlobSink): Promise<void> {
+  const assembly = new Assembly(blob, sink);
+  await primeBlob(context, assembly);
+  await completeBlob(context, assembly);
+}
+
+/** Takes over what an earlier pull had kept of a blob; throws as `fetchBlob` does. */
+export async function primeBlob(context: HeartContext, assembly: Assembly): Promise<void> {
+  try {
+    const kept = await assembly.prime(context.signal);
+    if (kept > 0) context.observer.bytesKept(assembly.digest, kept);
+  } catch (error) {
+    throw error instanceof SinkError ? sinkFailure(error, assembly.digest) : error;
+  }
+}
+
+/** Brings what an assembly lacks; see `fetchBlob`. */
+export async function completeBlob(context: HeartContext, assembly: Assembly): Promise<void> {
+  try {
+    await new BlobFetch(context, assembly).run();
+  } catch (error) {
+    throw error instanceof SinkError ? sinkFailure(error, assembly.digest) : error;
+  }
+}
+
+/** What became of a blob all of whose bytes had arrived. */
+type Settled =
+  /** They are right, and in the sink. */
+  | 'verified'
+  /** Those that an earlier pull had kept may be what was wrong: whoever brought the others is asked for all of them. */
+  | 'start-over'
+  /** Somebody lied. */
+  | 'wrong';
+
+class BlobFetch {
+  readonly #context: HeartContext;
+  readonly #assembly: Assembly;
+  /** Candidates that cannot serve this blob: they do not have it, may not give it, or lied. */
+  readonly #ruledOut = new Set<Candidate>();
+  /** Candidates whose bytes were part of a mixture with a wrong digest. */
+  readonly #tainted = new Set<string>();
+  /** Candidates that had a redirect refused once already; a fresh one was asked for. */
+  readonly #refreshed = new Set<Candidate>();
+  #mismatches = 0;
+  /** The furthest byte reached; bytes that only replace thrown away ones are not new, or rounds would never end. */
+  #reached: number;
+  /** Who has the work, and why it lost it. */
+  #holder: Candidate | null = null;
+  #lost: Judged | null = null;
+
+  constructor(context: HeartContext, assembly: Assembly) {
+    this.#context = context;
+    this.#assembly = assembly;
+    this.#reached = assembly.offset;
+  }
+
+  async run(): Promise<void> {
+    const context = this.#context;
+    if (this.#assembly.isComplete && (await this.#settle()) === 'verified') return;
+    let idleRounds = 0;
+    let waited = 0;
+    for (;;) {
+      const before = this.#reached;
+      const mismatchesBefore = this.#mismatches;
+      if (await this.#walk()) return;
+      // A mixture that turned out wrong was whole before it was thrown away.
+      if (this.#reached > before || this.#mismatches > mismatchesBefore) {
+        idleRounds = 0;
+        waited = 0;
+      } else {
+        idleRounds += 1;
+      }
+      const left = this.#candidates();
+      const limited = left.filter((candidate) => context.sources.limitedUntilMs(candidate, 'layers') !== null);
+      const onlyLimited = limited.length === left.length;
+      if (left.length === 0 || this.#mismatches >= maxMismatches) throw exhausted(context, 'layers');
+      if (onlyLimited || idleRounds >= maxIdleRounds) {
+        if (!(await waitForLimited(context, 'layers', limited, waited))) throw exhausted(context, 'layers');
+        waited += 1;
+      } else {
+        await sleep(backoffMs(idleRounds, roundPauseMs), context.signal);
+      }
+    }
+  }
+
+  /** Those that may be asked, in the order to ask them; after a mixture went wrong, those that had no part in it first. */
+  #candidates(): readonly Candidate[] {
+    const isTainted = (candidate: Candidate): number => (this.#tainted.has(candidate.registry) ? 1 : 0);
+    return this.#context.sources
+      .order('layers')
+      .filter((candidate) => !this.#ruledOut.has(candidate))
+      .toSorted((a, b) => isTainted(a) - isTainted(b));
+  }
+
+  /** Asks the candidates one after another. True when the blob is in the sink. */
+  async #walk(): Promise<boolean> {
+    const asked = new Set<Candidate>();
+    for (;;) {
+      const waiting = this.#candidates().filter(
+        (candidate) => !asked.has(candidate) && this.#context.sources.limitedUntilMs(candidate, 'layers') === null,
+      );
+      const [candidate, ...rest] = waiting;
+      if (candidate === undefined || this.#mismatches >= maxMismatches) return false;
+      asked.add(candidate);
+      if (await this.#ask(candidate, this.#isLast(candidate, rest))) return true;
+    }
+  }
+
+  /** Whether nobody who has not failed in this pull is left after this candidate: it gets more time then. */
+  #isLast(candidate: Candidate, rest: readonly Candidate[]): boolean {
+    if (this.#context.sources.hasFailed(candidate, 'layers')) return rest.length === 0;
+    return rest.every((other) => this.#context.sources.hasFailed(other, 'layers'));
+  }
+
+  /** Asks one candidate, again while that may help. True when the blob is in the sink. */
+  async #ask(candidate: Candidate, isLast: boolean): Promise<boolean> {
+    // After a mixture went wrong, only a fetch from one source alone can tell who lied.
+    const isAlone = this.#mismatches > 0;
+    if (isAlone && this.#assembly.contributors.some((source) => source !== candidate.registry)) {
+      await this.#assembly.restart();
+    }
+    this.#holder ??= candidate;
+    for (let fruitless = 0; ;) {
+      const startedAtMs = monotonicMs();
+      const before = this.#assembly.offset;
+      try {
+        await deliverBlob({
+          context: this.#context,
+          candidate,
+          assembly: this.#assembly,
+          isLast,
+          onFirstByte: () => {
+            this.#takeOver(candidate);
+          },
+        });
+        const settled = await this.#settle();
+        if (settled === 'start-over') continue;
+        return settled === 'verified';
+      } catch (error) {
+        if (this.#context.signal.aborted) throw this.#context.signal.reason;
+        if (error instanceof SinkError) throw error;
+        if (error instanceof LeftQueueError) return false;
+        const judged = this.#judge(error, candidate);
+        this.#writeDown(candidate, judged, startedAtMs);
+        switch (judged.judgement.verdict) {
+          case 'stop':
+            throw stopError(judged.judgement, error);
+          case 'next':
+            this.#ruledOut.add(candidate);
+            return false;
+          case 'ill':
+            // Where it was only too slow, somebody who has not failed yet is left: let that one be asked alone.
+            if (isAlone && this.#assembly.offset > before && !(error instanceof TooLittleError)) break;
+            return false;
+          case 'limited':
+            return false;
+          case 'again':
+            fruitless = this.#assembly.offset > before ? 1 : fruitless + 1;
+            if (fruitless > maxAgain) {
+              this.#context.sources.sendLast(candidate, 'layers');
+              return false;
+            }
+        }
+      } finally {
+        this.#reached = Math.max(this.#reached, this.#assembly.offset);
+      }
+      await sleep(backoffMs(fruitless, againPauseMs), this.#context.signal);
+    }
+  }
+
+  #judge(error: unknown, candidate: Candidate): Judged {
+    const judged = judgeThrown(error, candidate, 'layers', this.#assembly.digest);
+    const { evidence } = judged;
+    // A redirect target that refuses may only have been signed for too short a time: once, a fresh one is asked for.
+    if (evidence.kind !== 'status' || evidence.from !== 'storage' || this.#refreshed.has(candidate)) return judged;
+    this.#refreshed.add(candidate);
+    const stale = { ...evidence, stale: true };
+    const judgement = judge(
+      { evidence: stale, phase: judged.phase },
+      { registry: candidate.registry, object: this.#assembly.digest },
+    );
+    return { ...judged, evidence: stale, judgement };
+  }
+
+  #writeDown(candidate: Candidate, judged: Judged, startedAtMs: number): void {
+    if (candidate === this.#holder) this.#lost = judged;
+    const { sources } = this.#context;
+    const { judgement, phase } = judged;
+    sources.failed({
+      candidate,
+      phase,
+      object: this.#assembly.digest,
+      judgement,
+      startedAtMs,
+      bytes: this.#assembly.offset,
+    });
+    if (phase !== 'metadata') return;
+    // A token that cannot be had stops the blobs as much as their storage would.
+    if (judgement.verdict === 'ill') sources.sendLast(candidate, 'layers');
+    const limitedUntilMs = sources.limitedUntilMs(candidate, 'metadata');
+    if (judgement.verdict === 'limited' && limitedUntilMs !== null) sources.limit(candidate, 'layers', limitedUntilMs);
+  }
+
+  #takeOver(candidate: Candidate): void {
+    const from = this.#holder;
+    if (from === null || from === candidate) return;
+    const reason = this.#lost?.judgement.reason ?? this.#context.sources.lastReason(from);
+    this.#holder = candidate;
+    this.#lost = null;
+    if (reason === null) return;
+    this.#context.sources.movedOver({
+      phase: 'layers',
+      from: from.registry,
+      to: candidate.registry,
+      reason,
+      bytesKept: this.#assembly.offset,
+      object: this.#assembly.digest,
+    });
+  }
+
+  /** All bytes are there: commits them when they are right; else names the liar, or starts again to find out. */
+  async #settle(): Promise<Settled> {
+    const settlement = await this.#assembly.settle();
+    if (settlement.kind === 'verified') {
+      for (const liar of settlement.liars) this.#accuse(liar);
+      return 'verified';
+    }
+    const { contributors, keptInvolved } = settlement;
+    const [only, ...others] = contributors;
+    if (only !== undefined && others.length === 0 && !keptInvolved) this.#accuse(only);
+    if (others.length > 0) {
+      this.#mismatches += 1;
+      for (const contributor of contributors) this.#tainted.add(contributor);
+    }
+    await this.#assembly.restart();
+    this.#reached = 0;
+    return keptInvolved && others.length === 0 ? 'start-over' : 'wrong';
+  }
+
+  /** A registry's bytes are proven wrong: it is ill, and serves this blob no more. */
+  #accuse(registry: string): void {
+    for (const candidate of this.#context.sources.candidates) {
+      if (candidate.registry !== registry || this.#ruledOut.has(candidate)) continue;
+      this.#ruledOut.add(candidate);
+      const judgement = judge(
+        { evidence: { kind: 'content', code: 'digest-mismatch', from: 'registry' }, phase: 'layers' },
+        { registry, object: this.#assembly.digest },
+      );
+      const judged: Judged = {
+        judgement,
+        phase: 'layers',
+        evidence: { kind: 'content', code: 'digest-mismatch', from: 'registry' },
+      };
+      this.#writeDown(candidate, judged, monotonicMs());
+    }
+  }
+}

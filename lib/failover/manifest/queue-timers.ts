@@ -1,0 +1,48 @@
+import { startLoopTimer, type LoopTimer } from '../../policy/loop-timer.js';
+
+/** Timers of one request that stand still while our own queue holds it back, and before its first connection. */
+export interface QueueTimers {
+  /** In the shape that `p-timeout` takes. */
+  readonly customTimers: {
+    readonly setTimeout: typeof globalThis.setTimeout;
+    readonly clearTimeout: typeof globalThis.clearTimeout;
+  };
+  /** Cancel it, also after it has expired. */
+  start(ms: number, onExpired: () => void): Pick<LoopTimer, 'cancel'>;
+  /** Tells whether the request holds a connection now. */
+  holdsConnection(holds: boolean): void;
+}
+
+/** Makes the timers of one request. */
+export function createQueueTimers(): QueueTimers {
+  const timers = new Set<LoopTimer>();
+  let running = false;
+  const start = (ms: number, onExpired: () => void): Pick<LoopTimer, 'cancel'> => {
+    const timer = startLoopTimer(ms, onExpired);
+    if (!running) timer.pause();
+    timers.add(timer);
+    return {
+      cancel: () => {
+        timers.delete(timer);
+        timer.cancel();
+      },
+    };
+  };
+  return {
+    start,
+    customTimers: {
+      setTimeout: ((expired: () => void, ms: number) => start(ms, expired)) as unknown as typeof globalThis.setTimeout,
+      clearTimeout: ((timer: Pick<LoopTimer, 'cancel'> | undefined) => {
+        timer?.cancel();
+      }) as unknown as typeof globalThis.clearTimeout,
+    },
+    holdsConnection(holds) {
+      if (holds === running) return;
+      running = holds;
+      for (const timer of timers) {
+        if (holds) timer.resume();
+        else timer.pause();
+      }
+    },
+  };
+}
