@@ -13,6 +13,7 @@ import { sendFollowing, type FollowedAnswer } from './follow.js';
 import { isMissing, openForeignBlob } from './foreign-blob.js';
 import { contentLengthOf, type Headers } from './headers.js';
 import { attemptBlob, type BlobAnswer } from './open-blob.js';
+import type { WantedBytes } from './range.js';
 import { readDocument } from './read-document.js';
 import { stateOf } from './registry-state.js';
 import { withinRequestMs, type RequestProgress } from './request-limit.js';
@@ -66,8 +67,13 @@ export interface BlobRequest extends ExchangeContext {
   readonly digest: Digest;
   /** What the descriptor says. */
   readonly size: number;
-  /** The offset to go on from; 0 asks for the whole blob. */
+  /** The offset of the first byte wanted. */
   readonly from: number;
+  /**
+   * The offset after the last byte wanted. Default: the end of the blob. The answer may end before it, and never after
+   * it, unless it brings the whole blob.
+   */
+  readonly to?: number;
   /** Milliseconds from when the blob request holds a connection until its first body byte; redirects count, tokens do not. */
   readonly firstByteMs: number;
   /** Other places the descriptor names; asked only where `allowForeignUrls` holds and the registry lacks the blob. */
@@ -206,10 +212,8 @@ export function createRegistryClient(
         };
       }),
     openBlob: async (request) => {
-      const { size, from, signal, pullId } = request;
-      if (!Number.isSafeInteger(from) || from < 0 || (from > 0 && from >= size)) {
-        throw new RangeError(`from must be 0 or an offset inside of the ${size} bytes, got ${from}`);
-      }
+      const { signal, pullId } = request;
+      checkWanted(request);
       const limit = startFirstByteLimit(request.firstByteMs, signal);
       const openOwn = (): Promise<BlobAnswer> =>
         exchange({ ...request, signal: limit.signal }, 'layers', (authorization) =>
@@ -237,6 +241,17 @@ export function createRegistryClient(
       }
     },
   };
+}
+
+/** @throws RangeError for bytes that the blob does not have */
+function checkWanted({ size, from, to = size }: WantedBytes): void {
+  if (!Number.isSafeInteger(from) || from < 0 || (from > 0 && from >= size)) {
+    throw new RangeError(`from must be 0 or an offset inside of the ${size} bytes, got ${from}`);
+  }
+  const isRest = to === size;
+  if (!Number.isSafeInteger(to) || to > size || (to <= from && !isRest)) {
+    throw new RangeError(`to must be an offset after ${from}, at most ${size}, got ${to}`);
+  }
 }
 
 function digestHeaderOf(headers: Headers): Digest | null {

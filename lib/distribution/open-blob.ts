@@ -9,7 +9,7 @@ import { readErrorBody } from './error-body.js';
 import type { FirstByteLimit } from './first-byte-limit.js';
 import type { FollowedAnswer } from './follow.js';
 import { isIdentityEncoded } from './headers.js';
-import { promisedBytes, type WantedBytes } from './range.js';
+import { promisedBytes, rangeOf, type WantedBytes } from './range.js';
 import { statusError } from './status-error.js';
 import { ExchangeError } from './wire-error.js';
 
@@ -27,7 +27,7 @@ export interface BlobAnswer {
   readonly body: BlobBody;
 }
 
-/** A blob, or the rest of one. */
+/** A blob, or a part of one. */
 export interface WantedBlob extends WantedBytes {
   readonly digest: Digest;
   readonly firstByteMs: number;
@@ -46,10 +46,8 @@ export async function attemptBlob(
   limit.hold();
   let kept = false;
   try {
-    const answer = await send(
-      // A range over nothing cannot be satisfied, and one from the start need not be asked for.
-      wanted.from > 0 && wanted.size > 0 ? { range: `bytes=${wanted.from}-` } : {},
-    );
+    const range = rangeOf(wanted);
+    const answer = await send(range === null ? {} : { range });
     const { status, headers } = answer;
     if (status !== 200 && status !== 206) {
       // The answer is here; how long its explanation takes is another matter.

@@ -26,8 +26,17 @@ export function parseContentRange(value: string): ContentRange | null {
 export interface WantedBytes {
   /** The whole blob's size in bytes. */
   readonly size: number;
-  /** The offset of the first byte wanted; 0 asks without a range. */
+  /** The offset of the first byte wanted. */
   readonly from: number;
+  /** The offset after the last byte wanted. Default: the end of the blob. */
+  readonly to?: number;
+}
+
+/** The Range to ask with (RFC 9110, section 14.2); null for all of the blob, which is asked for without one. */
+export function rangeOf({ size, from, to = size }: WantedBytes): string | null {
+  // A range over nothing cannot be satisfied.
+  if (size === 0 || (from === 0 && to === size)) return null;
+  return `bytes=${from}-${to === size ? '' : to - 1}`;
 }
 
 /** The bytes that a good answer delivers, or what is wrong with its head. */
@@ -45,8 +54,8 @@ export type PromisedBytes =
 /**
  * Checks the head of a 200 or 206 against what was asked for.
  *
- * A 206 is accepted when it starts exactly at the byte asked for; it may say `/*`, and may end early. A 200 brings the
- * blob from its beginning, whatever was asked for.
+ * A 206 is accepted when it starts exactly at the byte asked for; it may say `/*`, and may end early, but never after
+ * the last byte asked for. A 200 brings the blob from its beginning, whatever was asked for.
  */
 export function promisedBytes(status: 200 | 206, headers: Headers, wanted: WantedBytes): PromisedBytes {
   const length = contentLengthOf(headers);
@@ -59,10 +68,11 @@ export function promisedBytes(status: 200 | 206, headers: Headers, wanted: Wante
   // Of several ranges, or of none, there is no single Content-Range: nobody asked for that.
   const values = headers.all('content-range');
   const range = values.length === 1 ? parseContentRange(values[0] ?? '') : null;
-  if (range === null || wanted.from === 0 || range.start !== wanted.from) return { wrong: 'range-mismatch' };
+  if (range === null || rangeOf(wanted) === null || range.start !== wanted.from) return { wrong: 'range-mismatch' };
   if ((range.total !== null && range.total !== wanted.size) || range.end >= wanted.size) {
     return { wrong: 'length-mismatch' };
   }
+  if (range.end >= (wanted.to ?? wanted.size)) return { wrong: 'range-mismatch' };
   const rangeLength = range.end - range.start + 1;
   if (length !== null && length !== rangeLength) return { wrong: 'range-mismatch' };
   return { start: range.start, length: rangeLength, end: range.end + 1 };

@@ -23,6 +23,7 @@ describe('a blob', () => {
   const digest = digestOfBytes(blob);
   interface Wanted {
     readonly from?: number;
+    readonly to?: number;
     readonly size?: number;
     readonly firstByteMs?: number;
     readonly requestMs?: number;
@@ -130,6 +131,88 @@ describe('a blob', () => {
     }
   });
 
+  describe('up to an offset', () => {
+    const size = 10_001;
+    const whole = bytesOf(size);
+    const ranged: Answer = (request, response) => {
+      const [, first = '', last = ''] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+      const part = whole.subarray(Number(first), last === '' ? size : Number(last) + 1);
+      const end = Number(first) + part.length - 1;
+      response.writeHead(206, { 'content-range': `bytes ${first}-${end}/${size}`, 'content-length': part.length });
+      response.end(part);
+    };
+    const middle = 5_000;
+    const parts: readonly (readonly [number, number, string])[] = [
+      [0, 1, 'bytes=0-0'],
+      [0, middle, `bytes=0-${middle - 1}`],
+      [0, size - 1, `bytes=0-${size - 2}`],
+      [1, 2, 'bytes=1-1'],
+      [1, size - 1, `bytes=1-${size - 2}`],
+      [middle, middle + 1, `bytes=${middle}-${middle}`],
+      [middle, size - 1, `bytes=${middle}-${size - 2}`],
+      [middle, size, `bytes=${middle}-`],
+      [size - 2, size - 1, `bytes=${size - 2}-${size - 2}`],
+      [size - 1, size, `bytes=${size - 1}-`],
+    ];
+    for (const [from, to, range] of parts) {
+      it(`[${from}, ${to}) of ${size} is asked for as ${range}, and brings exactly that`, async () => {
+        const server = await started(startServer(ranged));
+        const answer = await open(openRig(server.authority), { from, to, size });
+        expect(answer).to.include({ start: from, length: to - from });
+        expect((await readAll(answer.body)).equals(whole.subarray(from, to))).to.equal(true);
+        expect(server.seen.map(({ headers }) => headers.range)).to.deep.equal([range]);
+      });
+      it(`[${from}, ${to}) of ${size} brings the whole where the registry does no ranges: the reader skips`, async () => {
+        const answer = await open(await serving((_request, response) => response.end(whole)), { from, to, size });
+        expect(answer.start).to.equal(0);
+        expect((await readAll(answer.body)).equals(whole)).to.equal(true);
+      });
+    }
+    it('that is the end is asked for without a Range when it starts at 0', async () => {
+      const server = await started(startServer((_request, response) => response.end(whole)));
+      expect((await readAll((await open(openRig(server.authority), { to: size, size })).body)).length).to.equal(size);
+      expect(server.seen[0]?.headers).not.to.have.property('range');
+    });
+    it('may end before that, when the answer says so', async () => {
+      const rig = await serving((_request, response) => {
+        response.writeHead(206, { 'content-range': `bytes 10-19/${size}` });
+        response.end(whole.subarray(10, 20));
+      });
+      const answer = await open(rig, { from: 10, to: 30, size });
+      expect(answer).to.include({ start: 10, length: 10 });
+      expect((await readAll(answer.body)).equals(whole.subarray(10, 20))).to.equal(true);
+    });
+    for (const [sent, code] of [
+      [9, 'closed'],
+      [11, 'length-mismatch'],
+    ] as const) {
+      it(`of 10 bytes fails when ${sent} come`, async () => {
+        const rig = await serving((_request, response) => {
+          response.writeHead(206, { 'content-range': `bytes 10-19/${size}`, connection: 'close' });
+          response.end(whole.subarray(10, 10 + sent));
+        });
+        const read = open(rig, { from: 10, to: 20, size }).then(({ body }) => readAll(body));
+        expect(await evidenceOf(read)).to.deep.include({ code });
+      });
+    }
+    for (const [from, to] of [
+      [0, 0],
+      [0, -1],
+      [0, 0.5],
+      [0, size + 1],
+      [0, NaN],
+      [0, Infinity],
+      [5, 5],
+      [5, 4],
+    ] as const) {
+      it(`[${from}, ${to}) is refused before anything is sent`, async () => {
+        const server = await started(startServer(ranged));
+        expect(await failureOf(open(openRig(server.authority), { from, to, size }))).to.be.instanceOf(RangeError);
+        expect(server.accepted).to.equal(0);
+      });
+    }
+  });
+
   describe('is refused at its head', () => {
     const heads: readonly [string, number, Record<string, string | number>, Wanted, string][] = [
       ['when it is compressed', 200, { 'content-encoding': 'gzip' }, {}, 'content-encoded'],
@@ -138,6 +221,8 @@ describe('a blob', () => {
       ['when the range starts elsewhere', 206, { 'content-range': 'bytes 4-10/300000' }, { from: 5 }, 'range-mismatch'],
       ['when the range is of another blob', 206, { 'content-range': 'bytes 5-11/12' }, { from: 5 }, 'length-mismatch'],
       ['when the range is not told', 206, {}, { from: 5 }, 'range-mismatch'],
+      ['when more comes than asked', 206, { 'content-range': 'bytes 0-6/300000' }, { to: 6 }, 'range-mismatch'],
+      ['when all the rest comes', 206, { 'content-range': 'bytes 5-299999/*' }, { from: 5, to: 9 }, 'range-mismatch'],
     ];
     for (const [title, status, headers, wanted, code] of heads) {
       it(title, async () => {

@@ -23,15 +23,19 @@ describe('a blob that the registry lacks, and its descriptor has URLs for', () =
     response.end('{"errors":[{"code":"BLOB_UNKNOWN"}]}');
   };
   const serving: Answer = (request, response) => {
-    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
-    const range = from > 0 ? { 'content-range': `bytes ${from}-${blob.length - 1}/${blob.length}` } : {};
-    response.writeHead(from > 0 ? 206 : 200, { 'content-length': blob.length - from, ...range });
-    response.end(blob.subarray(from));
+    const [range, first = '0', last = ''] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+    const part = blob.subarray(Number(first), last === '' ? blob.length : Number(last) + 1);
+    const told = `bytes ${first}-${Number(first) + part.length - 1}/${blob.length}`;
+    response.writeHead(range === undefined ? 200 : 206, {
+      'content-length': part.length,
+      ...(range === undefined ? {} : { 'content-range': told }),
+    });
+    response.end(part);
   };
   const open = (
     authority: string,
     urls: readonly string[],
-    { allowForeignUrls = true, from = 0, isKnown = false } = {},
+    { allowForeignUrls = true, from = 0, to = blob.length, isKnown = false } = {},
   ): Promise<BlobAnswer> => {
     const credentials = fixedCredentials({ username: 'robot', password: 'hunter2-hunter2' });
     const rig = openRig(authority, { registry: { allowForeignUrls }, client: isKnown ? { credentials } : {} });
@@ -41,6 +45,7 @@ describe('a blob that the registry lacks, and its descriptor has URLs for', () =
       digest,
       size: blob.length,
       from,
+      to,
       firstByteMs: 10_000,
       urls,
     });
@@ -65,15 +70,21 @@ describe('a blob that the registry lacks, and its descriptor has URLs for', () =
     expect(elsewhere.seen).to.deep.equal([]);
   });
 
-  for (const from of [0, 1, 50_000, 99_999]) {
-    it(`is fetched from the first URL that has it, from byte ${from}`, async () => {
+  for (const [from, to] of [
+    [0, 100_000],
+    [0, 1],
+    [1, 99_999],
+    [50_000, 100_000],
+    [99_999, 100_000],
+  ] as const) {
+    it(`is fetched from the first URL that has it, [${from}, ${to})`, async () => {
       const registry = await start(missing);
       const without = await start(missing);
       const elsewhere = await start(serving);
       const urls = ['not a url', 'ftp://127.0.0.1/layer', `${without.url}/layer`, `${elsewhere.url}/layer`];
-      const answer = await open(registry.authority, urls, { from });
+      const answer = await open(registry.authority, urls, { from, to });
       expect(answer.start).to.equal(from);
-      expect((await readAll(answer.body)).equals(blob.subarray(from))).to.equal(true);
+      expect((await readAll(answer.body)).equals(blob.subarray(from, to))).to.equal(true);
       expect([without.seen.length, elsewhere.seen.length]).to.deep.equal([1, 1]);
     });
   }

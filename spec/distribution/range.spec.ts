@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { headersOf } from '../../lib/distribution/headers.js';
-import { parseContentRange, promisedBytes } from '../../lib/distribution/range.js';
+import { parseContentRange, promisedBytes, rangeOf } from '../../lib/distribution/range.js';
 
 describe('a Content-Range', () => {
   const good: readonly [string, object][] = [
@@ -51,11 +51,33 @@ describe('a Content-Range', () => {
   });
 });
 
+describe('a Range', () => {
+  const size = 10;
+  const asked: readonly [string, { from: number; to?: number }, string | null][] = [
+    ['is not asked for the whole', { from: 0 }, null],
+    ['is not asked for the whole, by its end', { from: 0, to: size }, null],
+    ['of the first byte', { from: 0, to: 1 }, 'bytes=0-0'],
+    ['of the first half', { from: 0, to: 5 }, 'bytes=0-4'],
+    ['of all but the last byte', { from: 0, to: 9 }, 'bytes=0-8'],
+    ['of one byte in the middle', { from: 5, to: 6 }, 'bytes=5-5'],
+    ['of the second half is open', { from: 5 }, 'bytes=5-'],
+    ['of the second half is open, by its end', { from: 5, to: size }, 'bytes=5-'],
+    ['of the last byte is open', { from: 9, to: size }, 'bytes=9-'],
+  ];
+  for (const [title, wanted, range] of asked) {
+    it(title, () => expect(rangeOf({ size, ...wanted })).to.equal(range));
+  }
+  it('is never asked for nothing', () => {
+    expect(rangeOf({ size: 0, from: 0 })).to.equal(null);
+    expect(rangeOf({ size: 0, from: 0, to: 0 })).to.equal(null);
+  });
+});
+
 describe('the head of a blob answer', () => {
   const promised = (
     status: 200 | 206,
     fields: Record<string, string>,
-    wanted: { size: number; from: number },
+    wanted: { size: number; from: number; to?: number },
   ): ReturnType<typeof promisedBytes> => promisedBytes(status, headersOf(fields), wanted);
 
   it('of a 200 promises the blob from its beginning, also when a range was asked for', () => {
@@ -103,9 +125,41 @@ describe('the head of a blob answer', () => {
       expect(promised(206, fields, { size: 10, from: 5 })).to.deep.equal({ wrong: code });
     });
   }
-  it('of a 206 is refused when no range was asked for', () => {
-    expect(promised(206, { 'content-range': 'bytes 0-9/10' }, { size: 10, from: 0 })).to.deep.equal({
-      wrong: 'range-mismatch',
+  for (const wanted of [{ from: 0 }, { from: 0, to: 10 }]) {
+    it(`of a 206 is refused when no range was asked for, ${'to' in wanted ? 'by its end' : 'without an end'}`, () => {
+      expect(promised(206, { 'content-range': 'bytes 0-9/10' }, { size: 10, ...wanted })).to.deep.equal({
+        wrong: 'range-mismatch',
+      });
+    });
+  }
+  for (const [from, to] of [
+    [0, 1],
+    [0, 5],
+    [0, 9],
+    [1, 2],
+    [5, 9],
+    [5, 10],
+    [9, 10],
+  ] as const) {
+    it(`of a 206 for [${from}, ${to}) of 10 is accepted up to there, and no byte further`, () => {
+      const wanted = { size: 10, from, to };
+      for (let last = from; last < 10; last += 1) {
+        const expected =
+          last < to ? { start: from, length: last + 1 - from, end: last + 1 } : { wrong: 'range-mismatch' };
+        expect(promised(206, { 'content-range': `bytes ${from}-${last}/10` }, wanted), `${last}`).to.deep.equal(
+          expected,
+        );
+        expect(promised(206, { 'content-range': `bytes ${from}-${last}/*` }, wanted), `${last}`).to.deep.equal(
+          expected,
+        );
+      }
+    });
+  }
+  it('of a 200 promises the blob from its beginning, also when a range with an end was asked for', () => {
+    expect(promised(200, { 'content-length': '10' }, { size: 10, from: 4, to: 6 })).to.deep.equal({
+      start: 0,
+      length: 10,
+      end: 10,
     });
   });
   it('of a 206 is refused with two Content-Ranges', () => {
