@@ -2,7 +2,8 @@ export { configure, events, pullWithFailover } from './puller/default-puller.js'
 export { createPuller } from './puller/create-puller.js';
 export { withPullFailover, type PullFailoverOptions } from './drop-in/with-pull-failover.js';
 export type { CloseOptions, Puller } from './puller/puller.js';
-export type { HedgeOptions, PullerOptions, PullOptions, TransferOptions } from './puller/options.js';
+export type { PullerOptions, PullOptions } from './puller/options.js';
+export type { HedgeOptions, TransferOptions } from './failover/transfer-options.js';
 export type { KindOptions, PolicyOptions, PullPolicy, WhenExhausted } from './puller/pull-policy.js';
 export type { ExplainOptions, Explanation } from './puller/explain.js';
 export type { ParkedPull, ParkedPulls } from './puller/park.js';

@@ -1,11 +1,16 @@
 import { monotonicMs } from '../clock/time.js';
 import { createBoundedMap } from '../policy/bounded-map.js';
 
-/** When and how often a late metadata request is also sent to the next registry. */
+/** When and how often what is late is also asked of the next registry. */
 export interface HedgeSettings {
   /** Milliseconds after which a request counts as late, or null: three times the registry's own p95, at least 1,000. `Infinity` = never. */
   readonly metadataMs: number | null;
-  /** Extra requests allowed, as a share of all metadata requests. */
+  /**
+   * Milliseconds without a byte after which the part of a blob that everybody waits for counts as late, or null: 400, or
+   * four times the source's longest earlier pause in this pull, at most 1,000. `Infinity` = never.
+   */
+  readonly layersMs: number | null;
+  /** What is asked twice, as a share: of all metadata requests, and of the bytes of the pull. */
   readonly budget: number;
 }
 

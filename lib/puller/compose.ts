@@ -85,7 +85,7 @@ export function composeParts(
     clients,
     addresses: createKeptAddresses(transport),
     circuits,
-    hedge: new HedgeGate(settings.hedge),
+    hedge: new HedgeGate(settings.transfer.hedge),
     shared: new SharedFetches(),
     relays: new Relays(),
     memory: openRememberedDigests(openStateStore(settings.stateDir)),

@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
 import { parseHealthOptions, type HealthOptions, type HealthSettings } from '../health/health-options.js';
-import type { HedgeSettings } from '../failover/hedge.js';
+import { parseTransferOptions, type TransferOptions, type TransferSettings } from '../failover/transfer-options.js';
 import { parsePlatform, type Platform } from '../image/platform.js';
 import { openOptionBag, type OptionBag } from '../policy/option-bag.js';
 import { parseCredentials } from '../registries/credential-source.js';
@@ -24,23 +24,6 @@ import {
   type PolicyOptions,
 } from './pull-policy.js';
 
-/** How late metadata requests are hedged. */
-export interface HedgeOptions {
-  /**
-   * Milliseconds after which a metadata request that has no answer is sent to the next registry too; above a limit it
-   * means no hedge, `Infinity` never. Default: three times the registry's own 95th percentile, at least 1,000.
-   */
-  readonly metadataMs?: number;
-  /** Extra requests allowed, as a share of all metadata requests, 0 to 1; default 0.1. */
-  readonly budget?: number;
-}
-
-/** How bytes are moved. */
-export interface TransferOptions {
-  /** When a late metadata request is sent to the next registry too. */
-  readonly hedge?: HedgeOptions;
-}
-
 /** What a puller is made of. Unknown keys, contradictions and values out of range throw `InvalidOptionError`. */
 export interface PullerOptions extends PolicyOptions {
   /**
@@ -58,6 +41,7 @@ export interface PullerOptions extends PolicyOptions {
   readonly operations?: Readonly<Record<string, KindOptions>>;
   /** When a circuit opens, and for how long. */
   readonly health?: HealthOptions;
+  /** How bytes are moved: over how many connections, with how much memory, and from whom. */
   readonly transfer?: TransferOptions;
   /**
    * Decides by the host in an image's name (`quay.io`, `10.0.0.5:5000`) whether it may be pulled at all: for names that
@@ -99,7 +83,7 @@ export interface PullerSettings {
   readonly policy: PolicyLevel;
   readonly kinds: ReadonlyMap<string, PolicyLevel>;
   readonly health: HealthSettings;
-  readonly hedge: HedgeSettings;
+  readonly transfer: TransferSettings;
   readonly allowHost: (host: string) => boolean;
   /** Null: what the engine of the pull itself would choose. */
   readonly platform: Platform | null;
@@ -141,9 +125,6 @@ const pullKeys = [
   ...policyKeys,
 ] as const satisfies readonly (keyof PullOptions)[];
 
-/** A tenth more requests keeps a dying registry's neighbours well, and covers every twentieth answer being late twice over. */
-const defaultHedgeBudget = 0.1;
-
 /**
  * @param certificates by which registries are recognised whose options say nothing; default: those of Docker's daemon
  * @throws InvalidOptionError
@@ -157,7 +138,6 @@ export function parsePullerOptions(options: PullerOptions, certificates?: Daemon
     ...(certificates === undefined ? {} : { certificates }),
   });
   const known = replicaSets.registries.map(({ prefix }) => prefix);
-  const hedge = bag.bag('transfer', ['hedge']).bag('hedge', ['metadataMs', 'budget']);
   const policy = parsePolicyLevel(bag, known);
   const kinds = parseKinds(bag, known);
   // A kind that contradicts what holds for all is told now, not at its first pull.
@@ -169,10 +149,7 @@ export function parsePullerOptions(options: PullerOptions, certificates?: Daemon
     policy,
     kinds,
     health: parseHealthOptions(bag.raw('health'), 'health'),
-    hedge: {
-      metadataMs: hedge.durationMs('metadataMs', { infinity: true }) ?? null,
-      budget: hedge.number('budget', { min: 0, max: 1 }) ?? defaultHedgeBudget,
-    },
+    transfer: parseTransferOptions(bag),
     allowHost: (bag.callback('allowHost') as ((host: string) => boolean) | undefined) ?? (() => true),
     platform: parsePlatformOption(bag),
     stateDir: bag.string('stateDir') ?? null,

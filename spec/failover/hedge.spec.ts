@@ -8,7 +8,7 @@ import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
 
 const tag = { tag: '1' } as const;
-const always = { metadataMs: 150, budget: 1 } as const;
+const always = { metadataMs: 150, layersMs: Infinity, budget: 1 } as const;
 const patient = { metadata: { requestMs: 5_000, totalMs: 5_000 } } as const;
 
 describe('a hedge of metadata', () => {
@@ -17,7 +17,7 @@ describe('a hedge of metadata', () => {
   it('is not sent while the registry above answers in time', async () => {
     const rig = await openHeartRig({
       registries: [[metadata.delay({ ms: 30 })], []],
-      hedge: { metadataMs: 1_000, budget: 1 },
+      hedge: { metadataMs: 1_000, layersMs: Infinity, budget: 1 },
     });
     const pull = rig.openPull();
     for (let times = 0; times < 5; times += 1) await fetchManifest(pull.context, tag);
@@ -61,7 +61,7 @@ describe('a hedge of metadata', () => {
     const rig = await openHeartRig({
       // A answers in the middle between the moment B is asked and the moment C would be.
       registries: [[metadata.delay({ ms: 1_500, times: 1 })], [metadata.delay({ ms: 4_500 })], []],
-      hedge: { metadataMs: 1_000, budget: 1 },
+      hedge: { metadataMs: 1_000, layersMs: Infinity, budget: 1 },
       timeouts: patient,
     });
     const pull = rig.openPull();
@@ -135,7 +135,7 @@ describe('a hedge of metadata', () => {
   it('without a budget is none: the one that is asked gets all of its limit', async () => {
     const rig = await openHeartRig({
       registries: [[metadata.delay({ ms: 600 })], []],
-      hedge: { metadataMs: 50, budget: 0 },
+      hedge: { metadataMs: 50, layersMs: Infinity, budget: 0 },
       timeouts: patient,
     });
     // The allowance of a fresh process is used up first.
@@ -150,7 +150,11 @@ describe('a hedge of metadata', () => {
     const fetches = 150;
     const budget = 0.1;
     const late = [metadata.delay({ ms: 300 })];
-    const rig = await openHeartRig({ registries: [late, late], hedge: { metadataMs: 40, budget }, timeouts: patient });
+    const rig = await openHeartRig({
+      registries: [late, late],
+      hedge: { metadataMs: 40, layersMs: Infinity, budget },
+      timeouts: patient,
+    });
     await Promise.all(Array.from({ length: fetches }, () => fetchManifest(rig.openPull().context, tag)));
     await untilQuiet(rig.doubles);
     const sent = rig.doubles.map(({ requests }) => requests.length);
@@ -161,7 +165,7 @@ describe('a hedge of metadata', () => {
 
 describe('HedgeGate', () => {
   it('waits at least a second, and three times what nineteen of twenty answers take', () => {
-    const gate = new HedgeGate({ metadataMs: null, budget: 0.1 });
+    const gate = new HedgeGate({ metadataMs: null, layersMs: Infinity, budget: 0.1 });
     expect(gate.delayMs('quay.io')).to.equal(1_000);
     const answered = gate.asked('quay.io');
     answered();
@@ -169,12 +173,14 @@ describe('HedgeGate', () => {
   });
 
   it('takes the delay that was given, also none', () => {
-    expect(new HedgeGate({ metadataMs: Infinity, budget: 1 }).delayMs('quay.io')).to.equal(Infinity);
-    expect(new HedgeGate({ metadataMs: 7, budget: 1 }).delayMs('quay.io')).to.equal(7);
+    expect(new HedgeGate({ metadataMs: Infinity, layersMs: Infinity, budget: 1 }).delayMs('quay.io')).to.equal(
+      Infinity,
+    );
+    expect(new HedgeGate({ metadataMs: 7, layersMs: Infinity, budget: 1 }).delayMs('quay.io')).to.equal(7);
   });
 
   it('gives no more than its share, however it is asked', () => {
-    const gate = new HedgeGate({ metadataMs: 1, budget: 0.25 });
+    const gate = new HedgeGate({ metadataMs: 1, layersMs: Infinity, budget: 0.25 });
     let taken = 0;
     for (let asked = 1; asked <= 1_000; asked += 1) {
       gate.asked('quay.io');
@@ -185,7 +191,7 @@ describe('HedgeGate', () => {
   });
 
   it('does not save up more than a burst', () => {
-    const gate = new HedgeGate({ metadataMs: 1, budget: 1 });
+    const gate = new HedgeGate({ metadataMs: 1, layersMs: Infinity, budget: 1 });
     for (let asked = 0; asked < 100; asked += 1) gate.asked('quay.io');
     let taken = 0;
     while (gate.take()) taken += 1;

@@ -176,7 +176,7 @@ describe('fetchManifest', () => {
     const rig = await openHeartRig({
       registries: [{ faults: [layers.delay({ ms: 1_200 })], options: { maxConnections: 1 } }, []],
       timeouts: { metadata: { requestMs: 400, totalMs: 400 }, layers: { firstByteMs: 5_000 } },
-      hedge: { metadataMs: 200, budget: 1 },
+      hedge: { metadataMs: 200, layersMs: Infinity, budget: 1 },
     });
     const [busy, pull] = [rig.openPull(), rig.openPull()];
     const blob = fetchBlob(busy.context, wantedBlob, memorySink());

@@ -160,7 +160,7 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
       client: createRegistryClient(registry, transport),
     };
   });
-  const hedge = new HedgeGate(options.hedge ?? { metadataMs: Infinity, budget: 0 });
+  const hedge = new HedgeGate(options.hedge ?? { metadataMs: Infinity, layersMs: Infinity, budget: 0 });
   const limits = resolveLimits([{ path: 'timeouts', timeouts: options.timeouts ?? fastTimeouts }]);
   const nameOf = (registry: string): Name => {
     const name = names[candidates.findIndex((candidate) => candidate.registry === registry)];
