@@ -2,6 +2,7 @@ import type { Limits } from '../policy/limits.js';
 import type { HeartObserver } from './heart-observer.js';
 import type { HedgeGate } from './hedge.js';
 import type { Sources } from './sources.js';
+import type { PullTransfer } from './transfer.js';
 
 /** Everything the heart needs to know of one pull. */
 export interface HeartContext {
@@ -17,5 +18,6 @@ export interface HeartContext {
   readonly maxRetryAfterMs: number;
   readonly sources: Sources;
   readonly hedge: HedgeGate;
+  readonly transfer: PullTransfer;
   readonly observer: HeartObserver;
 }

@@ -20,6 +20,14 @@ const minDelayMs = 1_000;
 const p95Factor = 3;
 /** Answers remembered per registry: enough for a p95, few enough to follow a registry's day. */
 const rememberedAnswers = 64;
+/** An outage costs this long once per pull; a tenth of it is what a well link pauses. */
+const minLayersMs = 400;
+/** Longer, and an outage shows in the time of a pull (with 1,000 ms an ideal switch takes 1.3 times a healthy pull). */
+const maxLayersMs = 1_000;
+/** A pause four times the longest so far is none of those that this link makes. */
+const pauseFactor = 4;
+/** Until its first byte a blob may need a connection to the registry, its answer, and the same of the storage with TLS. */
+const firstByteFactor = 4;
 /** Hedges allowed at once after a quiet time, and at the start: a fresh process must survive its first outage. */
 const burst = 4;
 /** Registries remembered; a host that pulls from tenants' names must not grow without bound. */
@@ -41,11 +49,27 @@ export class HedgeGate {
   /** How long to wait for this registry before the next one is asked too, in milliseconds; `Infinity` = for ever. */
   delayMs(registry: string): number {
     if (this.#settings.metadataMs !== null) return this.#settings.metadataMs;
+    return Math.max(minDelayMs, Math.ceil((this.#p95(registry) ?? 0) * p95Factor));
+  }
+
+  /** How long a blob request may be without its first byte before the next registry is asked too; `Infinity` = for ever. */
+  firstByteMs(registry: string): number {
+    if (this.#settings.layersMs !== null) return this.#settings.layersMs;
+    const p95 = this.#p95(registry);
+    return p95 === null ? maxLayersMs : withinLayers(p95 * firstByteFactor);
+  }
+
+  /** The same between two bytes of a blob, at a registry whose longest pause so far in this pull was this long. */
+  pauseMs(longestPauseMs: number): number {
+    return this.#settings.layersMs ?? withinLayers(longestPauseMs * pauseFactor);
+  }
+
+  /** What nineteen of twenty answers take at most, in milliseconds; null where none is known. */
+  #p95(registry: string): number | null {
     const answers = this.#answers.get(registry);
-    if (answers === undefined) return minDelayMs;
+    if (answers === undefined) return null;
     const sorted = answers.toSorted((a, b) => a - b);
-    const p95 = sorted[Math.floor((sorted.length - 1) * 0.95)] ?? 0;
-    return Math.max(minDelayMs, Math.ceil(p95 * p95Factor));
+    return sorted[Math.floor((sorted.length - 1) * 0.95)] ?? null;
   }
 
   /** A request goes out as planned: it earns its share of a hedge. Returns what to call when it was answered. */
@@ -66,4 +90,8 @@ export class HedgeGate {
     this.#tokens -= 1;
     return true;
   }
+}
+
+function withinLayers(ms: number): number {
+  return Math.min(maxLayersMs, Math.max(minLayersMs, Math.ceil(ms)));
 }

@@ -4,6 +4,7 @@ import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, Served } from '../vocabulary/report.js';
 import type { Candidate } from './candidate.js';
+import type { MeasuredRate } from './blob/flight-meter.js';
 import type { HeartObserver } from './heart-observer.js';
 
 /** What a pull's view tells those who share one of its fetches. */
@@ -51,7 +52,19 @@ interface SourceState {
   readonly delivered: Set<RegistryPhase>;
   readonly objects: Set<string>;
   bytes: number;
+  wastedBytes: number;
+  /** Connections for blobs that are open now, and the most that were. */
+  connections: number;
+  mostConnections: number;
+  readonly hedges: { won: number; lost: number };
+  /** The best of its connections, and the longest silence of any, in this pull. */
+  rate: MeasuredRate | null;
+  /** One that was overtaken is still waited for, to learn whether it is dead. */
+  isWatched: boolean;
 }
+
+/** Beside one that brings ten times as much a registry is too slow, however much that is. */
+const floorShare = 0.1;
 
 /** After those that never failed, before the first that did. */
 const suspectRank = 0.5;
@@ -86,6 +99,12 @@ export class Sources {
         delivered: new Set(),
         objects: new Set(),
         bytes: 0,
+        wastedBytes: 0,
+        connections: 0,
+        mostConnections: 0,
+        hedges: { won: 0, lost: 0 },
+        rate: null,
+        isWatched: false,
       });
     }
   }
@@ -216,6 +235,73 @@ export class Sources {
     this.#state(candidate).suspect.delete(phase);
   }
 
+  isSuspect(candidate: Candidate, phase: RegistryPhase): boolean {
+    return this.#state(candidate).suspect.has(phase);
+  }
+
+  /** Whether somebody else, who did not fail in this pull, could serve instead. */
+  hasBetter(candidate: Candidate, phase: RegistryPhase): boolean {
+    return this.candidates.some((other) => other !== candidate && !this.hasFailed(other, phase));
+  }
+
+  /**
+   * One request that was overtaken is left open to learn what became of it; returns what is called when that is known.
+   * Null where another one of this candidate is being watched.
+   */
+  watchLate(candidate: Candidate): (() => void) | null {
+    const state = this.#state(candidate);
+    if (state.isWatched) return null;
+    state.isWatched = true;
+    return () => {
+      state.isWatched = false;
+    };
+  }
+
+  /** A connection for a blob is being used; returns what tells that it is not any more. */
+  connected(candidate: Candidate): () => void {
+    const state = this.#state(candidate);
+    state.connections += 1;
+    state.mostConnections = Math.max(state.mostConnections, state.connections);
+    return () => {
+      state.connections -= 1;
+    };
+  }
+
+  /** Connections to this candidate that fetch blobs of this pull now. */
+  connectionsTo(candidate: Candidate): number {
+    return this.#state(candidate).connections;
+  }
+
+  /** What one connection has shown. */
+  measured(candidate: Candidate, { bytesPerSecond, longestPauseMs }: MeasuredRate): void {
+    const state = this.#state(candidate);
+    state.rate = {
+      bytesPerSecond: Math.max(bytesPerSecond, state.rate?.bytesPerSecond ?? 0),
+      longestPauseMs: Math.max(longestPauseMs, state.rate?.longestPauseMs ?? 0),
+    };
+  }
+
+  /** What connections to this candidate have shown in this pull; null while none has brought enough. */
+  rateOf(candidate: Candidate): MeasuredRate | null {
+    return this.#state(candidate).rate;
+  }
+
+  /** What one connection to this candidate must bring, in bytes per second, beside those that bring more in this pull. */
+  floorBeside(candidate: Candidate): number {
+    const others = this.candidates.filter((other) => other !== candidate && !this.hasFailed(other, 'layers'));
+    return Math.max(0, ...others.map((other) => this.#state(other).rate?.bytesPerSecond ?? 0)) * floorShare;
+  }
+
+  /** A hedge with this candidate has ended. */
+  hedged(candidate: Candidate, how: 'won' | 'lost'): void {
+    this.#state(candidate).hedges[how] += 1;
+  }
+
+  /** Bytes that this candidate sent were of no use. */
+  wasted(candidate: Candidate, bytes: number): void {
+    this.#state(candidate).wastedBytes += bytes;
+  }
+
   /** A circuit opened while this pull runs: what others have learnt holds here too. */
   demote(registry: string, phase: RegistryPhase): void {
     for (const candidate of this.candidates) {
@@ -255,8 +341,8 @@ export class Sources {
 
   /** Whether a candidate served in this phase, and was never ill or doubtful in it. */
   isGood(candidate: Candidate, phase: RegistryPhase): boolean {
-    const { delivered, ill, doubtful } = this.#state(candidate);
-    return delivered.has(phase) && !ill.has(phase) && !doubtful.has(phase);
+    const { delivered, ill, doubtful, suspect } = this.#state(candidate);
+    return delivered.has(phase) && !ill.has(phase) && !doubtful.has(phase) && !suspect.has(phase);
   }
 
   get attempts(): readonly Attempt[] {

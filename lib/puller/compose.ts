@@ -6,6 +6,8 @@ import type { EventBus } from '../events/event-bus.js';
 import { HedgeGate } from '../failover/hedge.js';
 import { SharedFetches } from '../failover/shared/shared-fetch.js';
 import type { Sources } from '../failover/sources.js';
+import { createTransferBudget } from '../failover/transfer-budget.js';
+import { ConnectionRamps } from '../failover/transfer.js';
 import { createCircuits } from '../health/circuit.js';
 import { openRememberedDigests, type RememberedDigests } from '../health/remembered-digests.js';
 import { openStateStore } from '../health/state-store.js';
@@ -86,6 +88,8 @@ export function composeParts(
     addresses: createKeptAddresses(transport),
     circuits,
     hedge: new HedgeGate(settings.transfer.hedge),
+    budget: createTransferBudget(settings.transfer),
+    ramps: new ConnectionRamps(settings.transfer.connectionsPerBlob),
     shared: new SharedFetches(),
     relays: new Relays(),
     memory: openRememberedDigests(openStateStore(settings.stateDir)),

@@ -1,6 +1,7 @@
 import { monotonicMs } from '../clock/time.js';
 import type { Candidate } from '../failover/candidate.js';
 import type { HeartContext } from '../failover/context.js';
+import { HedgeBytes } from '../failover/hedge-bytes.js';
 import type { HeartObserver } from '../failover/heart-observer.js';
 import { Sources } from '../failover/sources.js';
 import { overrideCredentials, type PlaceWithCredentials } from '../registries/override-credentials.js';
@@ -53,6 +54,13 @@ export function openHeart(parts: PullerParts, request: HeartRequest, observer: H
     },
     sources,
     hedge: parts.hedge,
+    transfer: {
+      settings: parts.settings.transfer,
+      budget: parts.budget,
+      ramps: parts.ramps,
+      claim: { kind: callers.scopes[0]?.operation?.kind ?? '', pullId },
+      hedgeBytes: new HedgeBytes(parts.settings.transfer.hedge.budget),
+    },
     observer,
   };
 }

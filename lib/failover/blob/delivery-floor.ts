@@ -31,7 +31,8 @@ export interface DeliveryFloor {
 }
 
 export interface DeliveryFloorOptions {
-  readonly minBytesPerSecond: number;
+  /** Asked for anew each time: it follows what other candidates deliver. */
+  readonly minBytesPerSecond: () => number;
   /** The sliding window of the rate. */
   readonly windowMs: number;
   /** Whether the floor holds now: only while somebody else could do better. */
@@ -48,10 +49,12 @@ export function createDeliveryFloor({ minBytesPerSecond, windowMs, holds }: Deli
   let bytes = 0;
 
   function tooSlow(): TooLittleError | null {
-    if (!throughput.covered() || throughput.bytesPerSecond() >= minBytesPerSecond || !holds()) return null;
+    if (!throughput.covered()) return null;
+    const least = Math.round(minBytesPerSecond());
+    if (throughput.bytesPerSecond() >= least || !holds()) return null;
     const rate = Math.round(throughput.bytesPerSecond());
     return new TooLittleError(`${rate} bytes/s over ${windowMs} ms`, {
-      evidence: { kind: 'limit', limit: 'layers.minBytesPerSecond', value: minBytesPerSecond, bytes },
+      evidence: { kind: 'limit', limit: 'layers.minBytesPerSecond', value: least, bytes },
       phase: 'layers',
     });
   }

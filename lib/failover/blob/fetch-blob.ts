@@ -6,8 +6,10 @@ import { sleep } from '../../policy/deadline.js';
 import { Assembly, type WantedBlob } from './assembly.js';
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
-import { deliverBlob, LeftQueueError } from './deliver-blob.js';
+import { BlobDelivery, type Delivered } from './blob-delivery.js';
+import type { Overtaken } from './blob-hedge.js';
 import { TooLittleError } from './delivery-floor.js';
+import { LeftQueueError } from './leave-queue.js';
 import { judgeThrown, SinkError, sinkFailure, stopError, type Judged } from '../failure.js';
 import { exhausted, waitForLimited } from '../limited.js';
 
@@ -68,6 +70,7 @@ type Settled =
 class BlobFetch {
   readonly #context: HeartContext;
   readonly #assembly: Assembly;
+  readonly #delivery: BlobDelivery;
   /** Candidates that cannot serve this blob: they do not have it, may not give it, or lied. */
   readonly #ruledOut = new Set<Candidate>();
   /** Candidates whose bytes were part of a mixture with a wrong digest. */
@@ -85,9 +88,22 @@ class BlobFetch {
     this.#context = context;
     this.#assembly = assembly;
     this.#reached = assembly.offset;
+    this.#delivery = new BlobDelivery(context, assembly, {
+      eligible: () => this.#askable(),
+      overtaken: (overtaken) => this.#overtaken(overtaken),
+      failedBeside: (candidate, error, startedAtMs) => this.#failedBeside(candidate, error, startedAtMs),
+    });
   }
 
   async run(): Promise<void> {
+    try {
+      await this.#complete();
+    } finally {
+      this.#delivery.clear();
+    }
+  }
+
+  async #complete(): Promise<void> {
     const context = this.#context;
     if (this.#assembly.isComplete && (await this.#settle()) === 'verified') return;
     let idleRounds = 0;
@@ -125,17 +141,22 @@ class BlobFetch {
       .toSorted((a, b) => isTainted(a) - isTainted(b));
   }
 
+  /** Those of them that do not want to be left alone now. */
+  #askable(): readonly Candidate[] {
+    return this.#candidates().filter((candidate) => this.#context.sources.limitedUntilMs(candidate, 'layers') === null);
+  }
+
   /** Asks the candidates one after another. True when the blob is in the sink. */
   async #walk(): Promise<boolean> {
     const asked = new Set<Candidate>();
     for (;;) {
-      const waiting = this.#candidates().filter(
-        (candidate) => !asked.has(candidate) && this.#context.sources.limitedUntilMs(candidate, 'layers') === null,
-      );
-      const [candidate, ...rest] = waiting;
+      const [candidate, ...rest] = this.#askable().filter((other) => !asked.has(other));
       if (candidate === undefined || this.#mismatches >= maxMismatches) return false;
       asked.add(candidate);
-      if (await this.#ask(candidate, this.#isLast(candidate, rest))) return true;
+      const asking = await this.#ask(candidate, this.#isLast(candidate, rest));
+      if (asking === 'complete') return true;
+      // It has not failed: when whoever overtook it fails, it is asked again.
+      if (asking === 'overtaken') asked.delete(candidate);
     }
   }
 
@@ -145,34 +166,34 @@ class BlobFetch {
     return rest.every((other) => this.#context.sources.hasFailed(other, 'layers'));
   }
 
-  /** Asks one candidate, again while that may help. True when the blob is in the sink. */
-  async #ask(candidate: Candidate, isLast: boolean): Promise<boolean> {
+  /** Asks one candidate, again while that may help. */
+  async #ask(candidate: Candidate, isLast: boolean): Promise<Delivered | 'failed'> {
     // After a mixture went wrong, only a fetch from one source alone can tell who lied.
     const isAlone = this.#mismatches > 0;
     if (isAlone && this.#assembly.contributors.some((source) => source !== candidate.registry)) {
-      await this.#assembly.restart();
+      await this.#startOver();
     }
     this.#holder ??= candidate;
     for (let fruitless = 0; ;) {
       const startedAtMs = monotonicMs();
       const before = this.#assembly.offset;
       try {
-        await deliverBlob({
-          context: this.#context,
+        const delivered = await this.#delivery.deliver({
           candidate,
-          assembly: this.#assembly,
           isLast,
+          isAlone,
           onFirstByte: () => {
             this.#takeOver(candidate);
           },
         });
+        if (delivered === 'overtaken') return 'overtaken';
         const settled = await this.#settle();
         if (settled === 'start-over') continue;
-        return settled === 'verified';
+        return settled === 'verified' ? 'complete' : 'failed';
       } catch (error) {
         if (this.#context.signal.aborted) throw this.#context.signal.reason;
         if (error instanceof SinkError) throw error;
-        if (error instanceof LeftQueueError) return false;
+        if (error instanceof LeftQueueError) return 'failed';
         const judged = this.#judge(error, candidate);
         this.#writeDown(candidate, judged, startedAtMs);
         switch (judged.judgement.verdict) {
@@ -180,18 +201,18 @@ class BlobFetch {
             throw stopError(judged.judgement, error);
           case 'next':
             this.#ruledOut.add(candidate);
-            return false;
+            return 'failed';
           case 'ill':
             // Where it was only too slow, somebody who has not failed yet is left: let that one be asked alone.
             if (isAlone && this.#assembly.offset > before && !(error instanceof TooLittleError)) break;
-            return false;
+            return 'failed';
           case 'limited':
-            return false;
+            return 'failed';
           case 'again':
             fruitless = this.#assembly.offset > before ? 1 : fruitless + 1;
             if (fruitless > maxAgain) {
               this.#context.sources.sendLast(candidate, 'layers');
-              return false;
+              return 'failed';
             }
         }
       } finally {
@@ -265,9 +286,36 @@ class BlobFetch {
       this.#mismatches += 1;
       for (const contributor of contributors) this.#tainted.add(contributor);
     }
-    await this.#assembly.restart();
+    await this.#startOver();
     this.#reached = 0;
     return keptInvolved && others.length === 0 ? 'start-over' : 'wrong';
+  }
+
+  /** Throws away what has come, and what is on its way. */
+  async #startOver(): Promise<void> {
+    this.#delivery.clear();
+    await this.#assembly.restart();
+  }
+
+  /** Somebody else brings what one that is late was to bring: the work has moved, though nothing has failed yet. */
+  #overtaken({ late, by, reason }: Overtaken): void {
+    this.#holder = by;
+    this.#lost = null;
+    this.#context.sources.movedOver({
+      phase: 'layers',
+      from: late.registry,
+      to: by.registry,
+      reason,
+      bytesKept: this.#assembly.offset,
+      object: this.#assembly.digest,
+    });
+  }
+
+  /** Somebody failed who was asked beside the one whose turn it is. */
+  #failedBeside(candidate: Candidate, error: unknown, startedAtMs: number): void {
+    const judged = this.#judge(error, candidate);
+    this.#writeDown(candidate, judged, startedAtMs);
+    if (judged.judgement.verdict === 'next') this.#ruledOut.add(candidate);
   }
 
   /** A registry's bytes are proven wrong: it is ill, and serves this blob no more. */

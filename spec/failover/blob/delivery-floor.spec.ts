@@ -28,7 +28,7 @@ describe('the least that a candidate must bring', () => {
   afterEach(() => time.restore());
 
   function open(): DeliveryFloor {
-    return createDeliveryFloor({ minBytesPerSecond, windowMs, holds: () => !isLast });
+    return createDeliveryFloor({ minBytesPerSecond: () => minBytesPerSecond, windowMs, holds: () => !isLast });
   }
 
   /** One request: so long until its first byte, so much in no time. */
@@ -105,7 +105,11 @@ describe('the least that a candidate must bring', () => {
   });
 
   it('has no rate over an infinite window, but still counts answers', async () => {
-    const floor = createDeliveryFloor({ minBytesPerSecond, windowMs: Infinity, holds: () => true });
+    const floor = createDeliveryFloor({
+      minBytesPerSecond: () => minBytesPerSecond,
+      windowMs: Infinity,
+      holds: () => true,
+    });
     expect(floor.checkMs).to.equal(Infinity);
     for (let count = 0; count < 15; count += 1) expect(await request(floor, 100_000, 1)).to.equal(null);
     expect(await request(floor, 1, 1)).to.not.equal(null);

@@ -5,7 +5,12 @@ import type { Candidate } from '../../../lib/failover/candidate.js';
 import type { HeartContext } from '../../../lib/failover/context.js';
 import type { HeartObserver } from '../../../lib/failover/heart-observer.js';
 import { HedgeGate, type HedgeSettings } from '../../../lib/failover/hedge.js';
+import { HedgeBytes } from '../../../lib/failover/hedge-bytes.js';
 import { Sources } from '../../../lib/failover/sources.js';
+import { ConnectionRamps } from '../../../lib/failover/transfer.js';
+import { createTransferBudget } from '../../../lib/failover/transfer-budget.js';
+import { parseTransferOptions, type TransferOptions } from '../../../lib/failover/transfer-options.js';
+import { openOptionBag } from '../../../lib/policy/option-bag.js';
 import { resolveLimits, type Timeouts } from '../../../lib/policy/limits.js';
 import { anonymous } from '../../../lib/registries/credential-source.js';
 import { parseRegistry, type RegistryOptions } from '../../../lib/registries/registry.js';
@@ -86,6 +91,8 @@ export interface HeartRigOptions {
   readonly timeouts?: Timeouts;
   /** Default: never. */
   readonly hedge?: HedgeSettings;
+  /** Default: a puller's own, but for hedges. */
+  readonly transfer?: Omit<TransferOptions, 'hedge'>;
   readonly maxRetryAfterMs?: number;
 }
 
@@ -160,7 +167,14 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
       client: createRegistryClient(registry, transport),
     };
   });
-  const hedge = new HedgeGate(options.hedge ?? { metadataMs: Infinity, layersMs: Infinity, budget: 0 });
+  const hedging = options.hedge ?? { metadataMs: Infinity, layersMs: Infinity, budget: 0 };
+  const hedge = new HedgeGate(hedging);
+  const transfer = {
+    ...parseTransferOptions(openOptionBag('', { transfer: options.transfer ?? {} }, ['transfer'])),
+    hedge: hedging,
+  };
+  const budget = createTransferBudget(transfer);
+  const ramps = new ConnectionRamps(transfer.connectionsPerBlob);
   const limits = resolveLimits([{ path: 'timeouts', timeouts: options.timeouts ?? fastTimeouts }]);
   const nameOf = (registry: string): Name => {
     const name = names[candidates.findIndex((candidate) => candidate.registry === registry)];
@@ -198,6 +212,13 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
           maxRetryAfterMs: options.maxRetryAfterMs ?? 10_000,
           sources,
           hedge,
+          transfer: {
+            settings: transfer,
+            budget,
+            ramps,
+            claim: { kind: '', pullId: `pull-${pulls}` },
+            hedgeBytes: new HedgeBytes(transfer.hedge.budget),
+          },
           observer: notebook.observer,
         },
         get attempts() {

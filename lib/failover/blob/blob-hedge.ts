@@ -1,0 +1,104 @@
+import { judge } from '../../health/verdict.js';
+import type { Reason } from '../../vocabulary/reason.js';
+import type { Candidate } from '../candidate.js';
+import type { HeartContext } from '../context.js';
+import type { WantedBlob } from './assembly.js';
+import type { BlobWindow } from './blob-window.js';
+import type { Flight } from './flight.js';
+import { letFly } from './late-flight.js';
+
+/** So much brought while its hedge had nothing to show, and a late one is not late any more. */
+const recoveredBytes: number = 64 * 1024;
+
+/** The flight everybody waits for, and the one that was asked for the same bytes. */
+interface Race {
+  readonly late: Flight;
+  readonly hedge: Flight;
+  readonly lateArrived: number;
+  readonly delayMs: number;
+  /** Of the budget. */
+  readonly bytes: number;
+}
+
+/** A flight was overtaken by one of another registry. */
+export interface Overtaken {
+  readonly late: Candidate;
+  readonly by: Candidate;
+  /** What a stall would have been told with. */
+  readonly reason: Reason;
+}
+
+/** The hedge of one blob: at most one race at a time, for the bytes that come next. */
+export class BlobHedge {
+  readonly #context: HeartContext;
+  readonly #blob: WantedBlob;
+  readonly #window: BlobWindow;
+  #race: Race | null = null;
+
+  constructor(context: HeartContext, blob: WantedBlob, window: BlobWindow) {
+    this.#context = context;
+    this.#blob = blob;
+    this.#window = window;
+  }
+
+  get isOn(): boolean {
+    return this.#race !== null;
+  }
+
+  /** How many bytes may be asked of somebody else too; 0 where the budget is spent. */
+  reserve(bytes: number): number {
+    return this.#context.transfer.hedgeBytes.take(bytes);
+  }
+
+  /** From now on these two race for the bytes from where the hedge begins. */
+  begin(late: Flight, hedge: Flight, delayMs: number): void {
+    this.#race = { late, hedge, lateArrived: late.arrived, delayMs, bytes: hedge.to - hedge.from };
+  }
+
+  /** Looks how the race stands; tells when the late one has lost it. */
+  settle(offset: number): Overtaken | null {
+    const race = this.#race;
+    if (race === null) return null;
+    const { late, hedge } = race;
+    const { sources } = this.#context;
+    if (hedge.has(offset) && !late.has(offset)) {
+      this.#race = null;
+      sources.hedged(hedge.candidate, 'won');
+      this.#context.transfer.hedgeBytes.giveBack(race.bytes);
+      // One that has failed by itself is somebody else's business.
+      if (late.end !== null) return null;
+      const reason = this.#lateReason(race);
+      this.#window.remove(late);
+      letFly(this.#context, late);
+      sources.suspect(late.candidate, 'layers');
+      return { late: late.candidate, by: hedge.candidate, reason };
+    }
+    if (hedge.end !== null && !hedge.covers(offset)) {
+      this.#end(race);
+    } else if (late.arrived - race.lateArrived >= recoveredBytes || (late.end !== null && late.end.kind === 'landed')) {
+      this.#end(race);
+      this.#window.remove(hedge);
+      hedge.cancel();
+    }
+    return null;
+  }
+
+  clear(): void {
+    this.#race = null;
+  }
+
+  #end({ hedge, bytes }: Race): void {
+    this.#race = null;
+    this.#context.sources.hedged(hedge.candidate, 'lost');
+    this.#context.transfer.hedgeBytes.giveBack(bytes - (hedge.arrived - hedge.from));
+  }
+
+  #lateReason({ late, delayMs }: Race): Reason {
+    const bytes = late.arrived - late.from;
+    const limit = bytes === 0 ? 'layers.firstByteMs' : 'layers.stallMs';
+    return judge(
+      { evidence: { kind: 'limit', limit, value: delayMs, bytes }, phase: 'layers' },
+      { registry: late.candidate.registry, object: this.#blob.digest },
+    ).reason;
+  }
+}

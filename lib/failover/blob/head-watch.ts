@@ -1,0 +1,77 @@
+import { startLoopTimer, type LoopTimer } from '../../policy/loop-timer.js';
+import type { HeartContext } from '../context.js';
+import type { Flight } from './flight.js';
+
+/** Of what a source has brought before, less than this share is late, though bytes come. */
+const lateShare = 0.1;
+
+/**
+ * Watches over the flight whose bytes everybody waits for: late is one that brings nothing, or next to nothing, for as
+ * long as the hedge gate says. Its clock runs only while its bytes are waited for and it holds a connection.
+ */
+export class HeadWatch {
+  readonly #context: HeartContext;
+  readonly #onLate: (flight: Flight, delayMs: number) => void;
+  #flight: Flight | null = null;
+  #timer: LoopTimer | null = null;
+  #hadBytes = false;
+  /** Up to where bytes had arrived when the timer was last restarted. */
+  #mark = 0;
+  /** As many bytes make the timer begin anew. */
+  #enough = 1;
+
+  /** @param onLate told after how long, in milliseconds; called again after as long again, while it stays so */
+  constructor(context: HeartContext, onLate: (flight: Flight, delayMs: number) => void) {
+    this.#context = context;
+    this.#onLate = onLate;
+  }
+
+  /** From here on this flight is waited for; null while nobody is. */
+  waitFor(flight: Flight | null): void {
+    if (flight === null || flight.end !== null || !flight.holdsConnection) {
+      this.#timer?.pause();
+      return;
+    }
+    const hasBytes = flight.arrived > flight.from;
+    if (flight !== this.#flight || hasBytes !== this.#hadBytes) {
+      this.#begin(flight, hasBytes);
+    } else if (flight.arrived - this.#mark >= this.#enough) {
+      this.#mark = flight.arrived;
+      this.#timer?.restart();
+    }
+    this.#timer?.resume();
+  }
+
+  /** What follows is nobody's lateness: bytes are being handed over. */
+  pause(): void {
+    this.#timer?.pause();
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#flight = null;
+  }
+
+  #begin(flight: Flight, hasBytes: boolean): void {
+    this.#timer?.cancel();
+    this.#flight = flight;
+    this.#hadBytes = hasBytes;
+    this.#mark = flight.arrived;
+    const { sources, hedge } = this.#context;
+    const { registry } = flight.candidate;
+    const known = sources.rateOf(flight.candidate);
+    const delayMs = hasBytes ? hedge.pauseMs(known?.longestPauseMs ?? 0) : hedge.firstByteMs(registry);
+    const usual = hasBytes ? (known?.bytesPerSecond ?? 0) : 0;
+    this.#enough = Math.max(1, (usual * lateShare * delayMs) / 1_000);
+    if (delayMs === Infinity) {
+      this.#timer = null;
+      return;
+    }
+    this.#timer = startLoopTimer(delayMs, () => {
+      this.#mark = flight.arrived;
+      this.#timer?.restart();
+      this.#onLate(flight, delayMs);
+    });
+  }
+}
