@@ -70,7 +70,9 @@ export async function startFaultProxy(upstream: string, options: FaultProxyOptio
     const request = (secure ? httpsRequest : httpRequest)(new URL(target, origin), {
       method,
       headers: {
-        ...Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.has(name))),
+        ...Object.fromEntries(
+          Object.entries(headers).filter(([name, value]) => value !== undefined && !hopByHop.has(name)),
+        ),
         host: origin.host,
       },
       agent,

@@ -110,6 +110,15 @@ describe('redirects of a registry double', () => {
     expect(registry.violations).to.deep.equal([]);
   });
 
+  it('come from a fault proxy before a registry that lets everybody in', async () => {
+    const registry = await start({ redirects: false });
+    const proxy = await startFaultProxy(registry.url, { redirects: true });
+    running.unshift(proxy);
+    const { status, body } = await ask(locationOf(await ask(`${proxy.url}${blobPath}`)));
+    expect([status, body.equals(content)]).to.deep.equal([200, true]);
+    expect(registry.violations).to.deep.equal([]);
+  });
+
   describe('in time', () => {
     let time: FakeTime;
     beforeEach(() => {
