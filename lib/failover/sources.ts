@@ -119,6 +119,15 @@ export class Sources {
     return this.#plan[phase].toSorted((a, b) => rank(a) - rank(b));
   }
 
+  /** The same for a pull that draws from all at once: among those that are well, whoever has the fewest connections comes first. */
+  orderSpread(): readonly Candidate[] {
+    const isWell = (candidate: Candidate): boolean =>
+      !this.hasFailed(candidate, 'layers') && !this.isSuspect(candidate, 'layers');
+    const order = this.order('layers');
+    const well = order.filter(isWell).toSorted((a, b) => this.connectionsTo(a) - this.connectionsTo(b));
+    return [...well, ...order.filter((candidate) => !isWell(candidate))];
+  }
+
   hasFailed(candidate: Candidate, phase: RegistryPhase): boolean {
     return this.#state(candidate).failedAt.has(phase);
   }

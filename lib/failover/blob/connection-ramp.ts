@@ -46,6 +46,8 @@ export class ConnectionRamp {
   readonly #most: number;
   readonly #blobs = new Set<() => number>();
   #connections = 1;
+  /** As many over all blobs fill the link: fewer blobs may have more each. */
+  #enough = 0;
   #trial: Trial | null = null;
   #nextTrialAtMs = 0;
   #backoffMs = firstBackoffMs;
@@ -62,7 +64,8 @@ export class ConnectionRamp {
 
   /** For each blob. */
   get connections(): number {
-    return this.#connections;
+    const share = Math.ceil(this.#enough / Math.max(1, this.#blobs.size));
+    return Math.min(this.#most, Math.max(this.#connections, share));
   }
 
   /** A blob that is large enough to be split is being fetched from here, until what this returns is called. */
@@ -113,6 +116,7 @@ export class ConnectionRamp {
       if (isWaiting && !isBusy && this.#connections < this.#most) this.#tryAnother(nowMs, bytesPerSecond);
     } else {
       this.#connections = before.connections;
+      this.#enough = before.connections * this.#blobs.size;
       this.#nextTrialAtMs = nowMs + this.#backoffMs;
       this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
     }
@@ -121,9 +125,11 @@ export class ConnectionRamp {
   #tryAnother(nowMs: number, bytesPerSecond: number): void {
     const rest = Math.max(0, ...[...this.#blobs].map((remaining) => remaining()));
     if ((rest * this.#blobs.size * 1_000) / Math.max(1, bytesPerSecond) < shortestRestMs) return;
-    const connections = this.#connections >= this.#most ? this.#connections / 2 : this.#connections * 2;
-    this.#trial = { before: { connections: this.#connections, bytesPerSecond }, settledAtMs: nowMs + settleMs };
-    this.#connections = Math.max(1, Math.min(this.#most, Math.floor(connections)));
+    const { connections } = this;
+    const other = connections >= this.#most ? Math.floor(connections / 2) : Math.min(this.#most, connections * 2);
+    this.#trial = { before: { connections, bytesPerSecond }, settledAtMs: nowMs + settleMs };
+    this.#enough = 0;
+    this.#connections = other;
   }
 
   /** Other blobs than before have another rate for another reason. */
@@ -142,6 +148,7 @@ export class ConnectionRamp {
 
   #forget(nowMs: number): void {
     this.#connections = 1;
+    this.#enough = 0;
     this.#trial = null;
     this.#nextTrialAtMs = 0;
     this.#backoffMs = firstBackoffMs;

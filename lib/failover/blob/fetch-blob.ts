@@ -135,10 +135,9 @@ class BlobFetch {
   /** Those that may be asked, in the order to ask them; after a mixture went wrong, those that had no part in it first. */
   #candidates(): readonly Candidate[] {
     const isTainted = (candidate: Candidate): number => (this.#tainted.has(candidate.registry) ? 1 : 0);
-    return this.#context.sources
-      .order('layers')
-      .filter((candidate) => !this.#ruledOut.has(candidate))
-      .toSorted((a, b) => isTainted(a) - isTainted(b));
+    const { sources, transfer } = this.#context;
+    const order = transfer.settings.spread ? sources.orderSpread() : sources.order('layers');
+    return order.filter((candidate) => !this.#ruledOut.has(candidate)).toSorted((a, b) => isTainted(a) - isTainted(b));
   }
 
   /** Those of them that do not want to be left alone now. */
