@@ -4,6 +4,8 @@ import type { Connection } from './connection.js';
 export interface ConnectionPool {
   /** Takes the one that was used last, if there is one that `fits`. */
   take(key: string, fits: (connection: Connection) => boolean): Connection | null;
+  /** Whether there is one that `fits`. */
+  has(key: string, fits: (connection: Connection) => boolean): boolean;
   put(key: string, connection: Connection): void;
   remove(key: string, connection: Connection): void;
 }
@@ -19,10 +21,15 @@ export function createConnectionPool(): ConnectionPool {
     if (idle.length === 0) idleByKey.delete(key);
   }
 
+  function find(key: string, fits: (connection: Connection) => boolean): Connection | null {
+    // The last one used is the least likely to have been closed by the peer meanwhile.
+    return idleByKey.get(key)?.findLast((each) => each.idle && fits(each)) ?? null;
+  }
+
   return {
+    has: (key, fits) => find(key, fits) !== null,
     take: (key, fits) => {
-      // The last one used is the least likely to have been closed by the peer meanwhile.
-      const connection = idleByKey.get(key)?.findLast((each) => each.idle && fits(each)) ?? null;
+      const connection = find(key, fits);
       if (connection !== null) remove(key, connection);
       return connection;
     },

@@ -43,6 +43,8 @@ export interface Connection {
   readonly idle: boolean;
   /** Rejects, before and after the head, with what `request.explain` makes of an error, or with the signal's own reason. */
   send(request: ConnectionRequest, signal: AbortSignal): Promise<ConnectionAnswer>;
+  /** It was opened ahead of its first request: it becomes idle, and is closed when none comes. */
+  wait(): void;
   destroy(): void;
 }
 
@@ -81,6 +83,7 @@ export function createConnection(
   let requests = 0;
   let busy = false;
   let handedOver = false;
+  let unused: NodeJS.Timeout | null = null;
 
   const client = new Client(origin, {
     pipelining: 1,
@@ -99,7 +102,10 @@ export function createConnection(
       });
     },
   });
-  socket.once('close', () => events.ended(connection));
+  socket.once('close', () => {
+    if (unused !== null) clearTimeout(unused);
+    events.ended(connection);
+  });
 
   const connection: Connection = {
     peer,
@@ -109,11 +115,23 @@ export function createConnection(
     get idle() {
       return !busy && !socket.destroyed && socket.readable && socket.writable;
     },
+    wait: () => {
+      // As undici does with those that it has used: what is only kept in reserve must not keep the process alive.
+      socket.unref();
+      unused = setTimeout(() => socket.destroy(), idleMs);
+      unused.unref();
+      events.becameIdle(connection);
+    },
     destroy: () => {
       socket.destroy();
     },
     send: (request, signal) =>
       new Promise((resolve, reject) => {
+        if (unused !== null) {
+          clearTimeout(unused);
+          unused = null;
+          socket.ref();
+        }
         const reused = requests > 0;
         requests += 1;
         busy = true;

@@ -38,6 +38,10 @@ export function throughEngineProxies(transport: Transport, environment: ProxyEnv
 
   return {
     send: async (request) => transport.send({ ...request, proxy: await usable(proxyFor(request.url), request.signal) }),
+    warm: async (target, signal) => {
+      const proxy = await usable(proxyFor(target.url), signal);
+      await transport.warm({ ...target, proxy }, signal);
+    },
     addressesOf: (url, signal) => transport.addressesOf(url, signal),
     get openSockets() {
       return transport.openSockets;

@@ -30,17 +30,21 @@ export interface TransportOptions {
   readonly resolve?: NameResolver;
 }
 
-/** One request to one URL. Redirects are answers like any other. */
-export interface WireRequest {
+/** What a connection leads to. */
+export interface WireTarget {
   readonly url: URL;
-  readonly method: 'GET' | 'HEAD' | 'POST';
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
   readonly tls: TlsIdentity;
   /** Which addresses the URL's host may have. */
   readonly guard: AddressGuard;
   /** Null for a direct connection. Default: as the transport's environment says. */
   readonly proxy?: Proxy | null;
+}
+
+/** One request to one URL. Redirects are answers like any other. */
+export interface WireRequest extends WireTarget {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
   /** Who is being asked. */
   readonly answerer: Answerer;
   readonly phase: RegistryPhase;
@@ -67,6 +71,13 @@ export interface Transport {
    */
   send(request: WireRequest): Promise<WireAnswer>;
   /**
+   * Opens a connection for a request that may follow, unless one waits for it already or is being opened ahead; it is
+   * closed again when none comes within some seconds.
+   *
+   * @throws whatever keeps it from being opened; the signal's own reason at an abort
+   */
+  warm(target: WireTarget, signal: AbortSignal): Promise<void>;
+  /**
    * The addresses that a URL's host has now; none where a proxy of the environment looks it up.
    *
    * @throws what the resolver fails with; the signal's own reason at an abort
@@ -86,6 +97,8 @@ export function createTransport(options: TransportOptions = {}): Transport {
   const lookup = createNameLookup(witness, options.resolve ?? systemResolver);
   const pool = createConnectionPool();
   const sockets = new Set<net.Socket>();
+  /** Keys of connections that are being opened ahead. */
+  const warming = new Set<string>();
   const closing = new AbortController();
   // As many listeners as there are connections being opened; Node takes more than ten for a leak.
   setMaxListeners(0, closing.signal);
@@ -98,11 +111,16 @@ export function createTransport(options: TransportOptions = {}): Transport {
     if (closing.signal.aborted) socket.destroy();
   };
 
-  async function connect(request: WireRequest, proxy: Proxy | null, key: string): Promise<Connection> {
-    const derived = deriveAbort(request.signal, closing.signal);
+  async function connect(
+    target: WireTarget,
+    proxy: Proxy | null,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const derived = deriveAbort(signal, closing.signal);
     try {
-      const { socket, peer } = await dial({ ...request, proxy }, { lookup, watch }, derived.signal);
-      return createConnection(request.url.origin, socket, peer, {
+      const { socket, peer } = await dial({ ...target, proxy }, { lookup, watch }, derived.signal);
+      return createConnection(target.url.origin, socket, peer, {
         becameIdle: (connection) => pool.put(key, connection),
         ended: (connection) => pool.remove(key, connection),
       });
@@ -112,14 +130,30 @@ export function createTransport(options: TransportOptions = {}): Transport {
   }
 
   async function idleOrNew(request: WireRequest, proxy: Proxy | null): Promise<Connection> {
+    checkTarget(request);
+    const key = keyOf(request, proxy);
+    return pool.take(key, isAdmittedBy(request.guard)) ?? (await connect(request, proxy, key, request.signal));
+  }
+
+  function checkTarget({ url, guard }: WireTarget): void {
     if (closing.signal.aborted) throw closing.signal.reason;
-    const { url, guard } = request;
     // Behind a proxy, which does the look-up, this is all that can be checked.
     const zone = zoneOfHost(url.hostname);
     if (zone !== null && !guard.admits(zone, null)) throw new AddressRefusedError(url.hostname, zone);
-    const key = keyOf(request, proxy);
-    const idle = pool.take(key, ({ peer }) => peer === null || guard.admits(peer.zone, peer.address));
-    return idle ?? (await connect(request, proxy, key));
+  }
+
+  async function warm(target: WireTarget, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    checkTarget(target);
+    const proxy = target.proxy === undefined ? proxyFor(target.url) : target.proxy;
+    const key = keyOf(target, proxy);
+    if (warming.has(key) || pool.has(key, isAdmittedBy(target.guard))) return;
+    warming.add(key);
+    try {
+      (await connect(target, proxy, key, signal)).wait();
+    } finally {
+      warming.delete(key);
+    }
   }
 
   async function send(request: WireRequest): Promise<WireAnswer> {
@@ -183,6 +217,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
 
   return {
     send,
+    warm,
     addressesOf: async (url, signal) => {
       if (proxyFor(url) !== null) return [];
       const found = await lookup(withoutBrackets(url.hostname), signal);
@@ -205,10 +240,15 @@ class TransportClosedError extends Error {
   }
 }
 
+/** A connection may have been opened to an address that another answer, which leads to the same name, may not lead to. */
+function isAdmittedBy(guard: AddressGuard): (connection: Connection) => boolean {
+  return ({ peer }) => peer === null || guard.admits(peer.zone, peer.address);
+}
+
 /** Whatever differs here never shares a connection. */
-function keyOf(request: WireRequest, proxy: Proxy | null): string {
-  const identity = request.url.protocol === 'https:' ? request.tls.id : '';
-  return `${request.url.origin} ${identity} ${proxy?.url?.origin ?? ''}`;
+function keyOf(target: WireTarget, proxy: Proxy | null): string {
+  const identity = target.url.protocol === 'https:' ? target.tls.id : '';
+  return `${target.url.origin} ${identity} ${proxy?.url?.origin ?? ''}`;
 }
 
 function exchangeErrorOf(error: unknown, request: WireRequest, seen: WireCircumstances): ExchangeError {

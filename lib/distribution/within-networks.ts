@@ -1,5 +1,5 @@
 import { guardOfNetworks, type AddressGuard } from './address-guard.js';
-import type { Transport, WireRequest } from './transport.js';
+import type { Transport, WireTarget } from './transport.js';
 
 /**
  * The same transport, which reaches one name at addresses in some networks alone, whatever a resolver says next, and
@@ -13,10 +13,12 @@ export function withinNetworks(transport: Transport, hostname: string, networks:
   const both = (guard: AddressGuard): AddressGuard => ({
     admits: (zone, address) => guard.admits(zone, address) && inside.admits(zone, address),
   });
-  const kept = (request: WireRequest): WireRequest => ({ ...request, guard: both(request.guard), proxy: null });
+  const kept = <Target extends WireTarget>(target: Target): Target =>
+    target.url.hostname === hostname ? { ...target, guard: both(target.guard), proxy: null } : target;
 
   return {
-    send: (request) => transport.send(request.url.hostname === hostname ? kept(request) : request),
+    send: (request) => transport.send(kept(request)),
+    warm: (target, signal) => transport.warm(kept(target), signal),
     addressesOf: (url, signal) => transport.addressesOf(url, signal),
     get openSockets() {
       return transport.openSockets;
