@@ -114,6 +114,7 @@ function fetchToken(
           scope: wanted.scope,
           as: wanted.credentials === null ? 'anonymous' : 'identityToken' in wanted.credentials ? 'identity' : 'user',
         });
+        const paced = home ? state.pace.count() : null;
         const token = await requestToken(transport, {
           realm: realm.url,
           guard: realm.guard,
@@ -125,6 +126,7 @@ function fetchToken(
           pullId,
           signal,
         });
+        paced?.answered();
         state.tokens.set(wanted.key, token);
         state.accepted.set(credentialIdentity(wanted.credentials), true);
         return token;

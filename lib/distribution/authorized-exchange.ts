@@ -26,8 +26,14 @@ export type TryOutcome<T> = { readonly done: T } | { readonly denied: Denial };
 
 /** An exchange that may need credentials. */
 export interface AuthorizedExchange<T> extends StandingRequest {
-  /** Sends the request once. */
-  readonly attempt: (authorization: Authorization | null) => Promise<TryOutcome<T>>;
+  /** What can be had without asking the registry; null when it has to be asked. */
+  readonly shortcut?: (identity: string) => Promise<T | null>;
+  /**
+   * Sends the request once.
+   *
+   * @param identity of the credentials behind it, whether they are shown or not
+   */
+  readonly attempt: (authorization: Authorization | null, identity: string) => Promise<TryOutcome<T>>;
 }
 
 /**
@@ -42,6 +48,8 @@ export async function exchangeAuthorized<T>(
 ): Promise<T> {
   const { registry, repository, pullId, phase } = exchange;
   const standing = await openStanding(transport, state, exchange);
+  const had = (await exchange.shortcut?.(standing.identity)) ?? null;
+  if (had !== null) return had;
   let sawChallenge = false;
   let renewedToken = false;
 
@@ -50,7 +58,7 @@ export async function exchangeAuthorized<T>(
 
   for (;;) {
     const { authorization } = standing;
-    const outcome = await exchange.attempt(authorization);
+    const outcome = await exchange.attempt(authorization, standing.identity);
     if ('done' in outcome) {
       standing.accepted();
       return outcome.done;

@@ -26,6 +26,8 @@ export interface BlobExpectation {
   readonly answerer: Answerer;
   readonly reused: boolean;
   readonly signal: AbortSignal;
+  /** Called when the exchange fails, and not when it is ended by its caller or reader. */
+  readonly failed?: () => void;
   /** Called once, when the connection is no longer used by this body. */
   readonly ended: () => void;
 }
@@ -53,6 +55,7 @@ export function createBlobBody(incoming: IncomingBody, expected: BlobExpectation
   signal.addEventListener('abort', aborted, { once: true });
 
   function fail(error: ExchangeError): never {
+    expected.failed?.();
     stop(error);
     throw error;
   }
@@ -69,6 +72,7 @@ export function createBlobBody(incoming: IncomingBody, expected: BlobExpectation
       try {
         chunk = await incoming.read();
       } catch (error) {
+        if (open) expected.failed?.();
         end();
         throw error;
       }

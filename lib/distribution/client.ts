@@ -1,3 +1,4 @@
+import { createLog } from '../log/log.js';
 import { maxManifestBytes, manifestMediaTypes } from '../image/manifest.js';
 import { parseDigest } from '../image/digest.js';
 import { credentialIdentity, type CredentialSource } from '../registries/credentials.js';
@@ -6,13 +7,14 @@ import type { Digest } from '../vocabulary/digest.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import { anyAddress } from './address-guard.js';
 import type { Authorization } from './authorize.js';
-import { exchangeAuthorized, type TryOutcome } from './authorized-exchange.js';
+import { exchangeAuthorized, type AuthorizedExchange } from './authorized-exchange.js';
 import { readErrorBody } from './error-body.js';
 import { startFirstByteLimit } from './first-byte-limit.js';
-import { sendFollowing, type FollowedAnswer } from './follow.js';
+import { sendFollowing, type FollowedAnswer, type FollowedRequest } from './follow.js';
 import { isMissing, openForeignBlob } from './foreign-blob.js';
 import { contentLengthOf, type Headers } from './headers.js';
-import { attemptBlob, type BlobAnswer } from './open-blob.js';
+import type { BlobAnswer } from './open-blob.js';
+import { openOwnBlob } from './own-blob.js';
 import type { WantedBytes } from './range.js';
 import { readDocument } from './read-document.js';
 import { stateOf } from './registry-state.js';
@@ -22,6 +24,8 @@ import { statusError } from './status-error.js';
 import { ledIdentity, ownIdentity } from './tls-identity.js';
 import type { Transport } from './transport.js';
 import { userAgent } from './user-agent.js';
+
+const log = createLog('registry');
 
 export type { BlobAnswer } from './open-blob.js';
 export type { BlobBody } from './blob-body.js';
@@ -93,6 +97,11 @@ export interface RegistryClient {
   headManifest(request: ManifestRequest): Promise<ManifestHead>;
   /** Resolves when the first body byte has arrived, or the end of an empty blob. */
   openBlob(request: BlobRequest): Promise<BlobAnswer>;
+  /**
+   * Opens a connection to the registry and leaves it for a request that may follow; it is closed again when none comes
+   * within some seconds. Where one waits already, nothing happens. Sends no request, and never rejects.
+   */
+  warm(signal: AbortSignal): Promise<void>;
 }
 
 /** What one pull brings to a client. */
@@ -121,7 +130,7 @@ export function createRegistryClient(
     phase: RegistryPhase,
     headers: Readonly<Record<string, string>>,
     authorization: Authorization | null,
-    context: { readonly pullId: string; readonly signal: AbortSignal },
+    context: Pick<FollowedRequest, 'pullId' | 'signal' | 'from' | 'onRedirect'>,
   ): Promise<FollowedAnswer> {
     const url = new URL(`${registry.baseUrl}/v2/${path}`);
     // A repository or reference that is not in the grammar must not reach another part of the API.
@@ -138,15 +147,14 @@ export function createRegistryClient(
       isPrivate: registry.isPrivate,
       answerer: 'registry',
       phase,
-      pullId: context.pullId,
-      signal: context.signal,
+      ...context,
     });
   }
 
   function exchange<T>(
     request: ExchangeContext & { readonly repository: string },
     phase: RegistryPhase,
-    attempt: (authorization: Authorization | null) => Promise<TryOutcome<T>>,
+    ways: Pick<AuthorizedExchange<T>, 'shortcut' | 'attempt'>,
   ): Promise<T> {
     return exchangeAuthorized(transport, state, {
       registry,
@@ -156,7 +164,7 @@ export function createRegistryClient(
       pullId: request.pullId,
       requestMs: request.requestMs,
       signal: request.signal,
-      attempt,
+      ...ways,
       onConnection: (holds) => request.onConnection?.(holds),
       onCredentialsRejected: (message) => options.onCredentialsRejected?.(request.pullId, message),
     });
@@ -170,14 +178,16 @@ export function createRegistryClient(
   ): Promise<T> {
     const path = `${request.repository}/manifests/${request.reference}`;
     const headers = { accept: manifestMediaTypes.join(', ') };
-    return exchange(request, 'metadata', async (authorization) => {
+    const attempt: AuthorizedExchange<T>['attempt'] = async (authorization) => {
       const slot = await state.slots.acquire(request.signal, request.onConnection);
       try {
+        const paced = state.pace.count();
         return await withinRequestMs(request.requestMs, request.signal, async (signal, progress) => {
           const answer = await follow(path, method, 'metadata', headers, authorization, {
             pullId: request.pullId,
             signal,
           });
+          paced.answered();
           if (answer.status === 200) return { done: await take(answer, progress) };
           const { status, zone, answerer } = answer;
           const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);
@@ -186,10 +196,14 @@ export function createRegistryClient(
           }
           throw statusError({ status, headers: answer.headers, from: answerer, phase: 'metadata', body });
         });
+      } catch (error) {
+        state.pace.failed(error);
+        throw error;
       } finally {
         slot.release();
       }
-    });
+    };
+    return exchange(request, 'metadata', { attempt });
   }
 
   return {
@@ -212,18 +226,19 @@ export function createRegistryClient(
         };
       }),
     openBlob: async (request) => {
-      const { signal, pullId } = request;
       checkWanted(request);
-      const limit = startFirstByteLimit(request.firstByteMs, signal);
+      const limit = startFirstByteLimit(request.firstByteMs, request.signal);
       const openOwn = (): Promise<BlobAnswer> =>
-        exchange({ ...request, signal: limit.signal }, 'layers', (authorization) =>
-          attemptBlob(request, state.blobSlots, limit, authorization, (headers) =>
+        openOwnBlob(state, request, limit, {
+          send: (headers, authorization, via) =>
             follow(`${request.repository}/blobs/${request.digest}`, 'GET', 'layers', headers, authorization, {
-              pullId,
+              pullId: request.pullId,
               signal: limit.signal,
+              ...via,
             }),
-          ),
-        );
+          exchange: (shortcut, attempt) =>
+            exchange({ ...request, signal: limit.signal }, 'layers', { shortcut, attempt }),
+        });
       const openForeign = async (error: unknown): Promise<BlobAnswer> => {
         const { urls = [] } = request;
         const isAllowed = registry.allowForeignUrls && urls.length > 0 && isMissing(error);
@@ -238,6 +253,15 @@ export function createRegistryClient(
       } catch (error) {
         limit.end();
         throw error;
+      }
+    },
+    warm: async (signal) => {
+      try {
+        // The operator has named it: it may be anywhere.
+        await transport.warm({ url: new URL(registry.baseUrl), tls, guard: anyAddress }, signal);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        log(null, `${registry.prefix} was not connected to ahead`, { why });
       }
     },
   };

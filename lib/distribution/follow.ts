@@ -6,6 +6,7 @@ import { redactUrl } from '../vocabulary/redact.js';
 import { guardOfAnswer, type AddressGuard } from './address-guard.js';
 import { zoneOfHost, type AddressZone } from './address-zone.js';
 import { discardBody } from './discard-body.js';
+import type { Headers } from './headers.js';
 import { isRedirect, maxRedirects, redirectTarget } from './redirect.js';
 import type { TlsIdentity } from './tls-identity.js';
 import type { Transport, WireAnswer, WireRequest } from './transport.js';
@@ -15,6 +16,17 @@ const log = createLog('registry');
 
 /** Signatures and keys are longer; hiding every `1` and `GET` would leave no words to read. */
 const minSecretLength = 8;
+
+/** Where a redirect has led to, with what holds for whoever is asked there. */
+export interface RedirectedTo {
+  /** As good as a password; never to be shown. */
+  readonly url: URL;
+  readonly guard: AddressGuard;
+  /** Whether the first origin was left on the way here: nothing of ours may go along any more. */
+  readonly left: boolean;
+  /** Redirects on the way here. */
+  readonly redirects: number;
+}
 
 /** A request whose redirects are followed. */
 export interface FollowedRequest {
@@ -34,6 +46,10 @@ export interface FollowedRequest {
   readonly phase: RegistryPhase;
   readonly pullId: string;
   readonly signal: AbortSignal;
+  /** Where `url` has led to before: it goes on there at once, and all holds as if it had led there now. */
+  readonly from?: RedirectedTo;
+  /** Told of each redirect that is followed, with the answer's header. */
+  readonly onRedirect?: (to: RedirectedTo, headers: Headers) => void;
 }
 
 /** The answer at the end of all redirects. */
@@ -56,11 +72,11 @@ export interface FollowedAnswer extends Omit<WireAnswer, 'zone'> {
  */
 export async function sendFollowing(transport: Transport, request: FollowedRequest): Promise<FollowedAnswer> {
   const origin = request.url.origin;
-  let url = request.url;
-  let guard = request.guard;
-  let left = false;
+  const { from, onRedirect } = request;
+  let { url, guard } = from ?? request;
+  let left = from?.left ?? false;
 
-  for (let redirects = 0; ; redirects += 1) {
+  for (let redirects = from?.redirects ?? 0; ; redirects += 1) {
     const answerer: Answerer = left && request.answerer === 'registry' ? 'storage' : request.answerer;
     const authorized = request.authorization !== null && !left;
     const shown = `${request.method} ${showUrl(url, left)}`;
@@ -92,6 +108,7 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
     left ||= !home;
     guard = home ? request.guard : guardOfAnswer(zone);
     url = target.url;
+    onRedirect?.({ url, guard, left, redirects: redirects + 1 }, answer.headers);
   }
 }
 

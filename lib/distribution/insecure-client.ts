@@ -35,6 +35,8 @@ export function createInsecureClient(
   const secure = createRegistryClient(overTls, transport, options);
   const clients = { https: secure, http: createRegistryClient(plain, transport, options) };
 
+  let lastFound: NonNullable<FoundScheme> = 'https';
+
   async function findScheme(pullId: string, requestMs: number, signal: AbortSignal): Promise<FoundScheme> {
     for (const [scheme, way] of [['https', overTls] as const, ['http', plain] as const]) {
       if (!(await answers(transport, way, requestMs / 2, signal))) continue;
@@ -47,10 +49,11 @@ export function createInsecureClient(
   async function exchange<T>(context: ExchangeContext, work: (client: RegistryClient) => Promise<T>): Promise<T> {
     const { pullId, requestMs } = context;
     const find = (signal: AbortSignal): Promise<FoundScheme> => findScheme(pullId, requestMs, signal);
-    const scheme = await schemes.of(registry.host, find, context.signal);
+    // Where nothing answers, the failure of the safer way is the one to be told.
+    const scheme = (await schemes.of(registry.host, find, context.signal)) ?? 'https';
+    lastFound = scheme;
     try {
-      // Where nothing answers, the failure of the safer way is the one to be told.
-      return await work(clients[scheme ?? 'https']);
+      return await work(clients[scheme]);
     } catch (error) {
       if (isOfScheme(error)) schemes.forget(registry.host);
       throw error;
@@ -63,6 +66,8 @@ export function createInsecureClient(
     getManifest: (request) => exchange(request, (client) => client.getManifest(request)),
     headManifest: (request) => exchange(request, (client) => client.headManifest(request)),
     openBlob: (request) => exchange(request, (client) => client.openBlob(request)),
+    // Until it was asked, the way that is tried first.
+    warm: (signal) => clients[lastFound].warm(signal),
   };
 }
 

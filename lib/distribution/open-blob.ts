@@ -34,13 +34,18 @@ export interface WantedBlob extends WantedBytes {
   readonly onConnection?: (holds: boolean) => void;
 }
 
-/** Sends a blob request once, and waits for the first byte of a good answer. */
+/**
+ * Sends a blob request once, and waits for the first byte of a good answer.
+ *
+ * @param onBodyFailed is told when the body of a good answer fails
+ */
 export async function attemptBlob(
   wanted: WantedBlob,
   slots: ConnectionSlots,
   limit: FirstByteLimit,
   authorization: Authorization | null,
   send: (headers: Readonly<Record<string, string>>) => Promise<FollowedAnswer>,
+  onBodyFailed?: () => void,
 ): Promise<TryOutcome<BlobAnswer>> {
   const slot = await slots.acquire(limit.signal, wanted.onConnection);
   limit.hold();
@@ -68,6 +73,7 @@ export async function attemptBlob(
       answerer: answer.answerer,
       reused: answer.reused,
       signal: limit.signal,
+      ...(onBodyFailed === undefined ? {} : { failed: onBodyFailed }),
       ended: () => {
         slot.release();
         limit.end();

@@ -1,6 +1,9 @@
 import type { Registry } from '../registries/registry.js';
 import { createBoundedMap, type BoundedMap } from '../policy/bounded-map.js';
 import type { RememberedChallenge } from './challenge.js';
+import { createApiPace, type ApiPace } from './api-pace.js';
+import { createBlobInquiries, type BlobInquiries } from './blob-inquiries.js';
+import { createBlobPlaces, type BlobPlaces } from './blob-places.js';
 import { createConnectionSlots, createShareOfSlots, type ConnectionSlots } from './connection-slots.js';
 import { createSharedWork, type SharedWork } from './shared-work.js';
 import { ownIdentity } from './tls-identity.js';
@@ -20,6 +23,10 @@ export interface RegistryState {
   readonly tokenRequests: SharedWork<Token>;
   /** Where credentials succeeded: their identity alone (this registry knows them), and with a repository. */
   readonly accepted: BoundedMap<string, true>;
+  readonly pace: ApiPace;
+  /** By credentials, repository and digest, as `inquiries`. */
+  readonly places: BlobPlaces;
+  readonly inquiries: BlobInquiries;
 }
 
 /** A puller has a handful of registries, unless its images' names come from tenants. */
@@ -49,6 +56,9 @@ export function stateOf(transport: Transport, registry: Registry): RegistryState
     tokens: createBoundedMap(maxRemembered),
     tokenRequests: createSharedWork(),
     accepted: createBoundedMap(maxRemembered),
+    pace: createApiPace(),
+    places: createBlobPlaces(),
+    inquiries: createBlobInquiries(),
   };
   states.set(key, state);
   return state;

@@ -1,15 +1,12 @@
 import { epochMs } from '../clock/time.js';
 import type { Headers } from './headers.js';
+import { parseHttpDate } from './http-date.js';
 
 /**
  * The longest wait that a peer can ask for: Docker Hub counts pulls over six hours. Anything longer is a mistake, or
  * would keep a registry out of use on the word of one answer.
  */
 export const maxAskedRetryAfterMs: number = 6 * 60 * 60 * 1000;
-
-/** The three forms of an HTTP date (RFC 9110, section 5.6.7); `Date.parse` alone accepts far more than dates. */
-const httpDate =
-  /^(?:[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT|[A-Z][a-z]+day, \d{2}-[A-Z][a-z]{2}-\d{2} \d{2}:\d{2}:\d{2} GMT|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4})$/;
 
 /**
  * Reads Retry-After (RFC 9110, section 10.2.3): milliseconds from now, at most `maxAskedRetryAfterMs`; null when there is
@@ -23,11 +20,4 @@ export function retryAfterMsOf(headers: Headers): number | null {
   if (untilMs === null) return null;
   const nowMs = parseHttpDate(headers.all('date')[0]?.trim() ?? '') ?? epochMs();
   return Math.min(Math.max(untilMs - nowMs, 0), maxAskedRetryAfterMs);
-}
-
-function parseHttpDate(value: string): number | null {
-  if (!httpDate.test(value)) return null;
-  // The oldest form names no zone, and means GMT as well.
-  const parsed = Date.parse(value.endsWith('GMT') ? value : `${value} GMT`);
-  return Number.isNaN(parsed) ? null : parsed;
 }

@@ -28,6 +28,8 @@ export interface StandingRequest {
 
 /** Who we are to a registry during one exchange, and how we say so. */
 export interface Standing {
+  /** Of the credentials, in a word that tells nothing about them. */
+  readonly identity: string;
   readonly authorization: Authorization | null;
   /** The challenge that `authorization` answers. */
   readonly answered: RememberedChallenge | null;
@@ -63,6 +65,9 @@ export async function openStanding(
   const pairOf = (identity: string): string => `${identity} ${repository}`;
 
   const standing: Standing = {
+    get identity() {
+      return credentialIdentity(credentials);
+    },
     get authorization() {
       return authorization;
     },
