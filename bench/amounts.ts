@@ -10,17 +10,12 @@ export function ratio(value: number, of: number | null): string {
   return of === null || Number.isNaN(value) ? '' : (value / of).toFixed(2);
 }
 
-/** CPU seconds per gigabyte (1e9 bytes) of blobs. */
-export function cpuPerGb(cpuSeconds: Spread | null, blobBytes: number): string {
-  return cpuSeconds === null ? '' : (cpuSeconds.median / (blobBytes / 1e9)).toFixed(2);
-}
-
 export function megabytes(bytes: number, digits: number = 1): string {
   return `${(bytes / 1e6).toFixed(digits)} MB`;
 }
 
-export function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+export function mebibytes(bytes: number, digits: number = 0): string {
+  return `${(bytes / 2 ** 20).toFixed(digits)} MiB`;
 }
 
 export function yesNo(is: boolean): string {
@@ -28,12 +23,14 @@ export function yesNo(is: boolean): string {
 }
 
 /** How runs ended of which not all succeeded. */
-export function endingText(summary: Exclude<Summary, { readonly ending: 'done' }>, capSeconds: number): string {
+export function endingText(summary: Exclude<Summary, { readonly ending: 'done' }>): string {
   switch (summary.ending) {
     case 'stopped':
-      return `hangs (stopped at ${capSeconds} s)`;
+      return `hangs (stopped at ${summary.seconds.median.toFixed(0)} s)`;
     case 'failed':
       return `fails after ${spreadText(summary.seconds, 2, 's')}`;
+    case 'wrong':
+      return 'brings wrong content';
     case 'mixed':
       return `succeeds in ${summary.done} of ${summary.trials} rounds`;
   }

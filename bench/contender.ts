@@ -1,103 +1,65 @@
-import { mirroredBy } from './registries-conf.js';
+import type { TestImage } from '../lib/testing/index.js';
+import type { Trial } from './summary.js';
 
-/** The registries of a scenario: A is asked first, and is the one that fails. */
+/** The registries of a scenario: A is the one that fails. */
 export type Place = 'A' | 'B';
 
-/** What a contender is given: where the registries are, and where the image goes. */
+/** An image that is pulled. */
+export interface NamedImage {
+  /** Below the host: `bench/image:1`. */
+  readonly name: string;
+  readonly image: TestImage;
+}
+
+/** What a contender is given: where the registries are, and what is pulled. */
 export interface Task {
   /** `127.0.0.1:40001`, by place. */
   readonly hosts: Readonly<Record<Place, string>>;
-  /** Below the host: `bench/image:1`. */
-  readonly image: string;
-  /** A directory that does not exist yet. */
-  readonly layout: string;
-  /** A directory for files that the contender wants to write beforehand. */
+  /** The authority of registry A's certificate, PEM; null where it speaks plain HTTP. */
+  readonly ca: string | null;
+  /** With its host: a small image at a registry that is well. */
+  readonly warmUp: string;
+  /** Pulled before, one after the other; what that takes is not measured. */
+  readonly first: readonly NamedImage[];
+  readonly images: readonly NamedImage[];
+  /** How many of them at a time. */
+  readonly atOnce: number;
+  /** A directory for files of the contender. */
   readonly scratch: string;
+  readonly capSeconds: number;
 }
 
-/** A command to run. */
-export interface CommandLine {
-  readonly program: string;
-  readonly args: readonly string[];
-  /** Files to write first, by path. */
-  readonly files: Readonly<Record<string, string>>;
-  /** What the layout's index calls the image afterwards. */
-  readonly name: string;
+/** What became of it, and why when it failed. */
+export interface Run extends Trial {
+  readonly complaint: string;
 }
 
-/**
- * What a contender's numbers are for.
- *
- * - `measured`: to be compared
- * - `healthy`: what a pull takes where nothing fails; the others are told as multiples of it
- * - `control`: the same tool a second time
- */
-export type Role = 'measured' | 'healthy' | 'control';
-
-/** A tool, in the way it is used here. */
+/** A tool, in the way it is used here; each run begins with nothing there. */
 export interface Contender {
+  readonly name: string;
   readonly title: string;
-  readonly tool: 'pull-failover' | 'skopeo';
-  readonly role: Role;
-  commandLine(task: Task): CommandLine;
+  /** Whose numbers are compared with the targets. */
+  readonly isOurs: boolean;
+  /** Of a control, the name of the contender that it is once more. */
+  readonly controlOf: string | null;
+  /** What has to be there that is not, and how to get it; null when all is. */
+  missing(): string | null;
+  /** @throws WrongContentError when an image is said to be complete and is not */
+  run(task: Task): Promise<Run>;
 }
 
-const builtCommand = 'dist/cli/main.js';
-
-/** What each tool is started with to measure its start alone. */
-export const versionCommands: Readonly<Record<Contender['tool'], CommandLine>> = {
-  'pull-failover': { program: process.execPath, args: [builtCommand, '--version'], files: {}, name: '' },
-  skopeo: { program: 'skopeo', args: ['--version'], files: {}, name: '' },
-};
-
-/** The command of the built package, with the registries in order and everything else at its default. */
-export function pullFailover(title: string, role: Role = 'measured'): Contender {
-  return {
-    title,
-    tool: 'pull-failover',
-    role,
-    commandLine: ({ hosts, image, layout }) => {
-      const name = `${hosts.A}/${image}`;
-      const registries = [hosts.A, hosts.B].flatMap((host) => ['--registry', `${host}/${namespaceOf(image)}`]);
-      return {
-        program: process.execPath,
-        args: [builtCommand, 'pull', name, ...registries, '--platform', 'linux/amd64', '--to', layout],
-        files: {},
-        name,
-      };
-    },
-  };
+/** The same tool under another name: what differs between the two is what the measurement cannot tell. */
+export function again(contender: Contender): Contender {
+  const { name, title } = contender;
+  return { ...contender, name: `${name}-again`, title: `${title}, again (control)`, controlOf: name };
 }
 
-/** `skopeo copy` into a layout; with two places the first is a mirror of the second in its registries.conf. */
-export function skopeo(title: string, places: readonly [Place, Place?], role: Role = 'measured'): Contender {
-  return {
-    title,
-    tool: 'skopeo',
-    role,
-    commandLine: ({ hosts, image, layout, scratch }) => {
-      const [first, second] = places;
-      const conf = `${scratch}/registries.conf`;
-      const target = `${layout}:1`;
-      return {
-        program: 'skopeo',
-        args: [
-          '--registries-conf',
-          conf,
-          'copy',
-          '--insecure-policy',
-          '--src-tls-verify=false',
-          '--src-no-creds',
-          `docker://${hosts[second ?? first]}/${image}`,
-          `oci:${target}`,
-        ],
-        files: { [conf]: second === undefined ? '' : mirroredBy(hosts[first], hosts[second]) },
-        name: '1',
-      };
-    },
-  };
-}
+/** Something else came than what was asked for. */
+export class WrongContentError extends Error {}
 
-function namespaceOf(image: string): string {
-  return image.slice(0, image.lastIndexOf('/'));
+/** @throws Error when there are several */
+export function onlyOne<T>(all: readonly T[]): T {
+  const [first] = all;
+  if (first === undefined || all.length > 1) throw new Error('this contender pulls one image');
+  return first;
 }

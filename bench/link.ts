@@ -2,20 +2,21 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { deriveAbort } from '../lib/policy/deadline.js';
-import type { Bandwidth, Fault } from '../lib/testing/index.js';
-import type { LinkAnswer, LinkOrder, Traffic } from './link-process.js';
+import type { LinkAnswer, LinkOrder, LinkShape, Requests, Traffic } from './link-process.js';
 
 /** What a registry is reached by. */
 export interface OpenLink {
   /** `127.0.0.1:40001` */
   readonly host: string;
+  /** What was asked so far. */
+  read(): Promise<Requests>;
   /** Takes the link away, and tells what went over it. */
   close(): Promise<Traffic>;
 }
 
-/** Shaped links before registries, one at a time, in a process of their own: their CPU time is nobody else's. */
+/** Links before registries, one at a time, in a process of their own: their CPU time is nobody else's. */
 export interface LinkProcess extends AsyncDisposable {
-  open(upstream: string, bandwidth: Bandwidth, faults: readonly Fault[]): Promise<OpenLink>;
+  open(upstream: string, shape: LinkShape): Promise<OpenLink>;
 }
 
 export function startLinkProcess(): LinkProcess {
@@ -41,9 +42,9 @@ export function startLinkProcess(): LinkProcess {
   }
 
   return {
-    open: async (upstream, bandwidth, faults) => {
-      const { host } = await ask({ kind: 'open', upstream, bandwidth, faults }, 'opened');
-      return { host, close: () => ask({ kind: 'close' }, 'closed') };
+    open: async (upstream, shape) => {
+      const { host } = await ask({ kind: 'open', upstream, ...shape }, 'opened');
+      return { host, read: () => ask({ kind: 'read' }, 'read'), close: () => ask({ kind: 'close' }, 'closed') };
     },
     [Symbol.asyncDispose]: async () => {
       const exited = once(child, 'exit');

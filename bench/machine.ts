@@ -24,7 +24,7 @@ export function describeMachine(): Machine {
 /** How often it was measured, and on what. */
 export function machineText({ cores, cpu, memoryBytes, loadBefore }: Machine, rounds: number): string {
   return [
-    `Medians of ${rounds} rounds, with the shortest and the longest in brackets, on ${cores} cores (${cpu}) and`,
+    `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, with the shortest and the longest in brackets, on ${cores} cores (${cpu}) and`,
     `${Math.round(memoryBytes / 2 ** 30)} GiB of memory, with a load of ${loadBefore.toFixed(1)} before;`,
   ].join('\n');
 }

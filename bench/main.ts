@@ -1,27 +1,29 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { type BenchPart, enginePart, layoutPart, type PartOptions, type PartResult } from './part.js';
+import { compare, type Comparison } from './compare.js';
 import { replaceMeasured } from './markdown.js';
+import { scenarios } from './scenarios.js';
 
-const parts: readonly BenchPart[] = [layoutPart, enginePart];
-
-const usage = `npm run bench -- [PART] [--rounds N] [--cap SECONDS] [--only NAME,NAME]
-  PART      ${parts.map(({ name }) => name).join(' or ')}; default: both
-  --rounds  how often everything is run, default 5
+const usage = `npm run bench [-- compare] [--rounds N] [--cap SECONDS] [--only NAME,NAME] [--to DIR]
+  --rounds  how often everything is run, default 3
   --cap     who takes longer is stopped; default: what suits each scenario
-  --only    names of scenarios; then README.md stays as it is
-${parts.map(({ name, scenarioNames }) => `            ${name}: ${scenarioNames.join(', ')}`).join('\n')}
+  --only    names of scenarios; then README.md and compare.svg stay as they are:
+            ${scenarios.map(({ name }) => name).join(', ')}
+  --to      writes compare.md and compare.svg there instead
 `;
 
 const readme: URL = new URL('README.md', import.meta.url);
+const chart: URL = new URL('compare.svg', import.meta.url);
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      rounds: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '3' },
       cap: { type: 'string' },
       only: { type: 'string' },
+      to: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -29,32 +31,34 @@ async function main(): Promise<void> {
     process.stdout.write(usage);
     return;
   }
-  const options: Omit<PartOptions, 'only'> = {
+  const stranger = positionals.find((word) => word !== 'compare');
+  if (stranger !== undefined) throw new Error(`there is no ${stranger}\n${usage}`);
+  const only = values.only?.split(',') ?? null;
+  const unknown = only?.find((wanted) => !scenarios.some(({ name }) => name === wanted));
+  if (unknown !== undefined) throw new Error(`there is no scenario ${unknown}\n${usage}`);
+  let last: Comparison | null = null;
+  for await (const comparison of compare({
     rounds: positive('rounds', values.rounds),
     capSeconds: values.cap === undefined ? null : positive('cap', values.cap),
-  };
-  const only = values.only?.split(',') ?? null;
-  for (const part of choose(positionals, only)) {
-    const chosen = only?.filter((name) => part.scenarioNames.includes(name)) ?? null;
-    let result: PartResult | null = null;
-    for await (const each of part.run({ ...options, only: chosen })) {
-      result = each;
-      if (only === null) writeFileSync(readme, replaceMeasured(readFileSync(readme, 'utf8'), part.name, each.text));
-    }
-    process.stdout.write(`${result?.text}\n`);
-    if (result?.isWell !== true) process.exitCode = 1;
+    only,
+  })) {
+    last = comparison;
+    if (values.to !== undefined) keepIn(values.to, comparison);
+    else if (only === null) publish(comparison);
   }
+  process.stdout.write(`${last?.text}\n`);
+  if (last?.isWell !== true) process.exitCode = 1;
 }
 
-/** The parts that are named, or that have one of the scenarios that are named. */
-function choose(names: readonly string[], only: readonly string[] | null): readonly BenchPart[] {
-  const unknownPart = names.find((name) => !parts.some((part) => part.name === name));
-  if (unknownPart !== undefined) throw new Error(`there is no part ${unknownPart}\n${usage}`);
-  const named = names.length === 0 ? parts : parts.filter(({ name }) => names.includes(name));
-  if (only === null) return named;
-  const unknown = only.find((name) => !named.some(({ scenarioNames }) => scenarioNames.includes(name)));
-  if (unknown !== undefined) throw new Error(`there is no scenario ${unknown}\n${usage}`);
-  return named.filter(({ scenarioNames }) => scenarioNames.some((name) => only.includes(name)));
+function publish({ text, chart: svg }: Comparison): void {
+  writeFileSync(readme, replaceMeasured(readFileSync(readme, 'utf8'), 'compare', text));
+  writeFileSync(chart, svg);
+}
+
+function keepIn(directory: string, { text, chart: svg }: Comparison): void {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'compare.md'), `${text}\n`);
+  writeFileSync(join(directory, 'compare.svg'), svg);
 }
 
 function positive(name: string, text: string): number {

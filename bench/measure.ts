@@ -1,115 +1,128 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { verifyImage } from '../lib/drill/verify-layout.js';
-import { pushImage, seededImage, type TestImage } from '../lib/testing/index.js';
-import { type DockerRegistry, startDockerRegistry } from '../spec/support/docker-registry.js';
-import { type Contender, type Place, versionCommands } from './contender.js';
-import { type LinkProcess, startLinkProcess } from './link.js';
-import type { Result, Start } from './report.js';
+import { seededImage } from '../lib/testing/index.js';
+import { startDockerRegistry } from '../spec/support/docker-registry.js';
+import { createAuthority } from '../spec/support/tls.js';
+import type { Contender, NamedImage, Run } from './contender.js';
+import { startLinkProcess } from './link.js';
 import { rotated } from './rotated.js';
-import { type ProcessRun, runProcess } from './run-process.js';
-import type { Scenario } from './scenario.js';
-import { spreadOf, summarize, type Trial } from './summary.js';
+import type { Entrant, Scenario } from './scenario.js';
+import { type ScenarioImages, setStage } from './stage.js';
+import { summarize, type Summary, type Trial } from './summary.js';
 
 /** How to measure. */
 export interface Measuring {
   readonly scenarios: readonly Scenario[];
   readonly rounds: number;
-  /** Who takes longer hangs. */
-  readonly capSeconds: number;
-  readonly onTrial: (scenario: Scenario, contender: Contender, trial: Trial, complaint: string) => void;
+  /** Instead of what each scenario says; null leaves it to them. */
+  readonly capSeconds: number | null;
+  readonly onTrial: (scenario: Scenario, contender: Contender, run: Run) => void;
 }
 
-const image = 'bench/image:1';
+/** What one contender did in a scenario. */
+export interface Placing {
+  readonly entrant: Entrant;
+  readonly summary: Summary;
+}
 
-/** Wherever a layout has been written to, its pages go to the disk in the background of the next trial: unless it is gone. */
-const removal = { recursive: true, force: true } as const;
+/** Everything that was measured in a scenario. */
+export interface Result {
+  readonly scenario: Scenario;
+  /** Bytes of all blobs that had to be brought. */
+  readonly blobBytes: number;
+  readonly placings: readonly Placing[];
+  /** Who could not be measured, and for want of what. */
+  readonly leftOut: readonly { readonly title: string; readonly missing: string }[];
+}
 
 /**
- * Runs every contender of every scenario in turn, once per round, in an order that rotates from round to round.
- *
- * @throws Error when a layout is said to be complete and is not
+ * Runs every contender of every scenario in turn, once per round, in an order that rotates from round to round. Who
+ * needs a part that is not there is left out. After each round it yields what all rounds so far have shown.
  */
-export async function measure(measuring: Measuring): Promise<readonly Result[]> {
+export async function* measure(measuring: Measuring): AsyncGenerator<readonly Result[], void> {
   await using A = await startDockerRegistry();
   await using B = await startDockerRegistry();
   await using linkA = startLinkProcess();
   await using linkB = startLinkProcess();
-  const stage: Stage = { A, B, links: { A: linkA, B: linkB } };
+  const stage = await setStage({
+    registries: { A, B },
+    links: { A: linkA, B: linkB },
+    authority: createAuthority('pull-failover bench'),
+  });
   const measured = measuring.scenarios.map((scenario) => ({
     scenario,
-    image: seededImage({ bytes: scenario.layerBytes, compression: 'gzip' }),
-    trials: new Map<Contender, Trial[]>(scenario.contenders.map((contender) => [contender, []])),
+    trials: new Map<Entrant, Trial[]>(
+      scenario.entrants
+        .filter(({ contender }) => contender.missing() === null)
+        .map((entrant): [Entrant, Trial[]] => [entrant, []]),
+    ),
   }));
   for (let round = 0; round < measuring.rounds; round += 1) {
-    for (const { scenario, image: expected, trials } of measured) {
-      for (const place of ['A', 'B'] as const) await pushImage(stage[place].url, image, expected);
-      for (const contender of rotated(scenario.contenders, round)) {
-        const before = trials.get(contender);
+    for (const { scenario, trials } of measured) {
+      const images = imagesOf(scenario);
+      if (round === 0) await stage.hold([...new Set([...images.first, ...images.measured])]);
+      for (const entrant of rotated([...trials.keys()], round)) {
+        const { contender } = entrant;
+        const before = trials.get(entrant);
         // It would cost the cap again, and tell nothing new.
         if (before === undefined || before.some(({ ending }) => ending === 'stopped')) continue;
-        const { trial, complaint } = await runTrial(stage, scenario, contender, expected, measuring.capSeconds);
-        before.push(trial);
-        measuring.onTrial(scenario, contender, trial, complaint);
+        const run = await stage.run(scenario, contender, images, measuring.capSeconds ?? scenario.capSeconds);
+        before.push(run);
+        measuring.onTrial(scenario, contender, run);
       }
     }
+    yield measured.map(resultOf);
   }
-  return measured.map(({ scenario, image: expected, trials }) => ({
-    scenario,
-    blobBytes: expected.blobBytes,
-    standings: [...trials].map(([contender, all]) => ({ contender, summary: summarize(all) })),
-  }));
 }
 
-/** What a tool takes to start: the medians of as many tries as there are rounds. */
-export async function measureStart(tool: Contender['tool'], rounds: number, capSeconds: number): Promise<Start> {
-  const runs: ProcessRun[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const run = await runProcess(versionCommands[tool], capSeconds);
-    if (run.ending !== 'done') throw new Error(`${tool} does not start: ${run.complaint}`);
-    runs.push(run);
-  }
+function resultOf({
+  scenario,
+  trials,
+}: {
+  readonly scenario: Scenario;
+  readonly trials: ReadonlyMap<Entrant, readonly Trial[]>;
+}): Result {
   return {
-    seconds: spreadOf(runs.map(({ seconds }) => seconds)).median,
-    cpuSeconds: spreadOf(runs.map(({ cpuSeconds }) => cpuSeconds)).median,
+    scenario,
+    blobBytes:
+      scenario.first === 'the-same'
+        ? 0
+        : imagesOf(scenario).measured.reduce((sum, { image }) => sum + image.blobBytes, 0),
+    placings: [...trials].map(([entrant, all]) => ({ entrant, summary: summarize(all) })),
+    leftOut: scenario.entrants.flatMap(({ contender: { title, missing } }) => {
+      const what = missing();
+      return what === null ? [] : [{ title, missing: what }];
+    }),
   };
 }
 
-interface Stage extends Readonly<Record<Place, DockerRegistry>> {
-  readonly links: Readonly<Record<Place, LinkProcess>>;
+/** Making them costs seconds of hashing. */
+const madeImages = new Map<Scenario, ScenarioImages>();
+
+function imagesOf(scenario: Scenario): ScenarioImages {
+  const known = madeImages.get(scenario);
+  if (known !== undefined) return known;
+  const measured = seriesOf(scenario, 'image', scenario.images);
+  const first = scenario.first === 'the-same' ? measured : seriesOf(scenario, 'first', scenario.first);
+  const made = { first, measured };
+  madeImages.set(scenario, made);
+  return made;
 }
 
-async function runTrial(
-  stage: Stage,
-  scenario: Scenario,
-  contender: Contender,
-  expected: TestImage,
-  capSeconds: number,
-): Promise<{ readonly trial: Trial; readonly complaint: string }> {
-  const scratch = await mkdtemp(join(tmpdir(), 'pull-failover-bench-'));
-  const { bandwidth, faults } = scenario;
-  try {
-    const links =
-      bandwidth === null
-        ? null
-        : {
-            A: await stage.links.A.open(stage.A.url, bandwidth, faults),
-            B: await stage.links.B.open(stage.B.url, bandwidth, []),
-          };
-    const hosts = { A: links?.A.host ?? stage.A.host, B: links?.B.host ?? stage.B.host };
-    const layout = join(scratch, 'layout');
-    const command = contender.commandLine({ hosts, image, layout, scratch });
-    const { complaint, ...run } = await runProcess(command, capSeconds);
-    const sentBytes =
-      links === null ? null : { A: (await links.A.close()).blobBytes, B: (await links.B.close()).blobBytes };
-    if (run.ending === 'done') {
-      const host = `${contender.title}, ${scenario.title}`;
-      const { problems } = await verifyImage(layout, { host, name: command.name, image, expected });
-      if (problems.length > 0) throw new Error(problems.join('\n'));
-    }
-    return { trial: { ...run, rssGrowthBytes: null, sentBytes }, complaint };
-  } finally {
-    await rm(scratch, removal);
-  }
+/** One repository for those that share layers: a registry need not be given them again. */
+function seriesOf({ name, layerBytes, layers }: Scenario, what: string, count: number): readonly NamedImage[] {
+  return Array.from({ length: count }, (_, index) =>
+    layers === 'own'
+      ? {
+          name: `bench/${name}-${what}-${index}:1`,
+          image: seededImage({ bytes: layerBytes, seed: `${name} ${what} ${index}`, compression: 'gzip' }),
+        }
+      : {
+          name: `bench/${name}-${what}:${index}`,
+          image: seededImage({
+            bytes: layerBytes,
+            seed: name,
+            compression: 'gzip',
+            config: { config: { Labels: { index: `${index}` } } },
+          }),
+        },
+  );
 }

@@ -1,183 +1,129 @@
-import { cpuPerGb, endingText, megabytes, ratio, spreadText, yesNo } from './amounts.js';
-import type { Contender } from './contender.js';
+import { endingText, mebibytes, megabytes, ratio, spreadText, yesNo } from './amounts.js';
 import { type Machine, machineText } from './machine.js';
 import { markdownTable } from './markdown.js';
-import type { Scenario } from './scenario.js';
-import type { Summary } from './summary.js';
-
-/** What one contender did in a scenario. */
-export interface Standing {
-  readonly contender: Contender;
-  readonly summary: Summary;
-}
-
-/** Everything that was measured in a scenario. */
-export interface Result {
-  readonly scenario: Scenario;
-  /** Bytes of all blobs of the image. */
-  readonly blobBytes: number;
-  readonly standings: readonly Standing[];
-}
-
-/** What a command takes before it does anything. */
-export interface Start {
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-}
+import type { Placing, Result } from './measure.js';
+import type { Done } from './summary.js';
+import { cpuPerGb, judge, type Judgement, sentTwice } from './target.js';
 
 /** What the numbers were measured on, and with. */
 export interface Surroundings extends Machine {
-  /** Null where it is not installed. */
-  readonly skopeo: string | null;
-  readonly dockerRegistry: string;
+  /** `Docker 20.10.24` */
+  readonly tools: readonly string[];
   readonly rounds: number;
-  readonly capSeconds: number;
-  /** What each tool takes to start and to tell its version: a part of all its times. */
-  readonly start: { readonly own: Start; readonly skopeo: Start | null };
 }
 
-/** The targets of the design that these scenarios can tell something about. */
-const targetRate = 0.8;
-const targetCpuSecondsPerGb = 2.3;
+const headings: readonly string[] = [
+  'scenario',
+  'tool',
+  'time',
+  '× limit',
+  '× reference',
+  'from A',
+  'from B',
+  'sent twice',
+  'CPU-s/GB',
+  'memory growth',
+  'target',
+  'measured',
+  'met',
+];
+const numbers: ReadonlySet<number> = new Set([3, 4, 5, 6, 7, 8, 9]);
+/** Where the columns of targets begin. */
+const targetColumn: number = headings.indexOf('target');
 
-/** Sets all results as Markdown: the surroundings, the tables, and how far the targets are met. */
+/** Sets all results as Markdown: the surroundings, how many targets are met, and the table. */
 export function reportText(results: readonly Result[], surroundings: Surroundings): string {
-  const shaped = results.filter(({ scenario }) => scenario.bandwidth !== null);
-  const unshaped = results.filter(({ scenario }) => scenario.bandwidth === null);
+  const { node, tools, rounds } = surroundings;
+  const targets = results.flatMap((result) => result.placings.flatMap((placing) => judgedCells(result, placing)));
+  const met = targets.filter((cells) => cells.at(-1) === yesNo(true)).length;
+  const missed = targets.filter((cells) => cells.at(-1) === yesNo(false)).length;
   return [
-    surroundingsText(surroundings),
-    ...(shaped.length === 0 ? [] : ['### On a shaped link', shapedTable(shaped, surroundings)]),
-    ...(unshaped.length === 0 ? [] : ['### Unshaped', unshapedTable(unshaped, surroundings)]),
-    '### Against the targets',
-    targetTable(results),
+    [machineText(surroundings, rounds), `Node ${node}, ${tools.join(', ')}.`].join('\n'),
+    ...leftOutText(results),
+    `${met} of ${met + missed} targets are met.`,
+    markdownTable(headings, results.flatMap(rowsOf), numbers),
   ].join('\n\n');
 }
 
-function surroundingsText(surroundings: Surroundings): string {
-  const { node, skopeo, dockerRegistry, rounds, capSeconds, start } = surroundings;
-  const others = start.skopeo === null ? '' : ` (skopeo: ${startText(start.skopeo)})`;
-  return [
-    machineText(surroundings, rounds),
-    `Node ${node}, ${skopeo === null ? 'no skopeo (its rows are missing)' : `skopeo ${skopeo}`}, docker-registry ${dockerRegistry}.`,
-    `Who hung once was stopped after ${capSeconds} s and not run again in that scenario.`,
-    `In all numbers is the start of the command, ${startText(start.own)}${others}, which a`,
-    'process that embeds the library has behind itself.',
-  ].join('\n');
+function leftOutText(results: readonly Result[]): readonly string[] {
+  const wanted = new Map(results.flatMap(({ leftOut }) => leftOut.map(({ title, missing }) => [title, missing])));
+  if (wanted.size === 0) return [];
+  return ['Not measured here:', [...wanted].map(([title, missing]) => `- ${title}: needs ${missing}`).join('\n')];
 }
 
-function startText({ seconds, cpuSeconds }: Start): string {
-  return `${seconds.toFixed(2)} s and ${cpuSeconds.toFixed(2)} CPU-s`;
-}
-
-function shapedTable(results: readonly Result[], surroundings: Surroundings): string {
-  const headings = [
-    'registry A',
-    'tool',
-    'time',
-    '× limit',
-    '× healthy',
-    'from A',
-    'from B',
-    'sent twice',
-    'CPU-s/GB',
-    'memory',
-  ];
-  const rows = results.flatMap((result) =>
-    result.standings.map(({ contender, summary }, index) => {
-      const head = [index === 0 ? result.scenario.title : '', contender.title];
-      if (summary.ending !== 'done') return [...head, endingText(summary, surroundings.capSeconds)];
-      const { sentBytes, seconds } = summary;
-      return [
-        ...head,
-        spreadText(seconds, 2, 's'),
-        ratio(seconds.median, limitSeconds(result)),
-        ratio(seconds.median, healthySeconds(result)),
-        ...(sentBytes === null
-          ? ['', '', '']
-          : [
-              megabytes(sentBytes.A.median),
-              megabytes(sentBytes.B.median),
-              megabytes(Math.max(0, sentBytes.A.median + sentBytes.B.median - result.blobBytes)),
-            ]),
-        cpuPerGb(summary.cpuSeconds, result.blobBytes),
-        summary.maxRssBytes === null ? '' : megabytes(summary.maxRssBytes.median, 0),
-      ];
-    }),
-  );
-  return markdownTable(headings, rows, new Set([3, 4, 5, 6, 7, 8, 9]));
-}
-
-function unshapedTable(results: readonly Result[], surroundings: Surroundings): string {
-  const headings = ['what', 'tool', 'time', 'MB/s', '× skopeo', 'CPU-s/GB', 'memory'];
-  const rows = results.flatMap((result) =>
-    result.standings.map(({ contender, summary }, index) => {
-      const head = [index === 0 ? result.scenario.title : '', contender.title];
-      if (summary.ending !== 'done') return [...head, endingText(summary, surroundings.capSeconds)];
-      const { median } = summary.seconds;
-      return [
-        ...head,
-        spreadText(summary.seconds, 2, 's'),
-        (result.blobBytes / 1e6 / median).toFixed(0),
-        ratio(healthySeconds(result) ?? Number.NaN, median),
-        cpuPerGb(summary.cpuSeconds, result.blobBytes),
-        summary.maxRssBytes === null ? '' : megabytes(summary.maxRssBytes.median, 0),
-      ];
-    }),
-  );
-  return markdownTable(headings, rows, new Set([3, 4, 5, 6]));
-}
-
-function targetTable(results: readonly Result[]): string {
-  const rows = results.flatMap((result) => {
-    const { scenario, standings } = result;
-    const own = doneOf(standings, ({ tool, role }) => tool === 'pull-failover' && role === 'measured');
-    const healthy = healthySeconds(result);
-    if (healthy === null) return [];
-    if (own === null) return [[scenario.title, 'the pull succeeds', 'it did not', 'no']];
-    if (scenario.allowedMs !== null) {
-      const allowed = healthy + scenario.allowedMs / 1_000;
-      const what = `≤ healthy + ${scenario.allowedMs / 1_000} s = ${allowed.toFixed(2)} s`;
-      return [[scenario.title, what, `${own.seconds.median.toFixed(2)} s`, yesNo(own.seconds.median <= allowed)]];
-    }
-    const rows = [[scenario.title, 'the same tool twice', controlText(result), '']];
-    if (scenario.bandwidth !== null) return rows;
-    const rate = healthy / own.seconds.median;
-    const cpu = (own.cpuSeconds?.median ?? Number.NaN) / (result.blobBytes / 1e9);
-    const rateTarget = `≥ ${targetRate.toFixed(1)} × skopeo in MB/s`;
-    const cpuTarget = `≤ ${targetCpuSecondsPerGb} CPU-s/GB, hashing included`;
+/** A line for each contender, and one more for each further target of it. */
+function rowsOf(result: Result): readonly (readonly string[])[] {
+  return result.placings.flatMap((placing, index) => {
+    const [first = [], ...further] = judgedCells(result, placing);
+    const head = [index === 0 ? result.scenario.title : '', placing.entrant.contender.title];
+    const measured = measuredCells(result, placing);
+    const blank = Array.from({ length: targetColumn - head.length - measured.length }, () => '');
     return [
-      [scenario.title, rateTarget, `${rate.toFixed(2)} ×`, yesNo(rate >= targetRate)],
-      [scenario.title, cpuTarget, cpu.toFixed(2), yesNo(cpu <= targetCpuSecondsPerGb)],
-      ...rows,
+      [...head, ...measured, ...blank, ...first],
+      ...further.map((cells) => [...Array.from({ length: targetColumn }, () => ''), ...cells]),
     ];
   });
-  return markdownTable(['scenario', 'target', 'measured', 'met'], rows, new Set());
 }
 
-/** How far two runs of one and the same tool differ: no smaller difference between tools means anything. */
-function controlText({ standings }: Result): string {
-  return standings
-    .flatMap(({ contender: { tool, role }, summary }) => {
-      const first = doneOf(standings, (other) => other.tool === tool && other.role !== 'control');
-      if (role !== 'control' || summary.ending !== 'done' || first === null) return [];
-      return [`${tool} ${ratio(summary.seconds.median, first.seconds.median)} ×`];
-    })
-    .join(', ');
+function measuredCells(result: Result, { entrant, summary }: Placing): readonly string[] {
+  if (summary.ending !== 'done') return [endingText(summary)];
+  const { scenario, blobBytes } = result;
+  const { seconds, amounts } = summary;
+  const reference = entrant.reference ?? scenario.reference;
+  const twice = scenario.first === 0 ? sentTwice(summary, blobBytes) : null;
+  const cpu = cpuPerGb(summary, blobBytes);
+  return [
+    spreadText(seconds, 2, 's'),
+    ratio(seconds.median, limitSeconds(result)),
+    ratio(seconds.median, findDone(result, reference)?.seconds.median ?? null),
+    amounts.sentByA === undefined ? '' : megabytes(amounts.sentByA.median),
+    amounts.sentByB === undefined ? '' : megabytes(amounts.sentByB.median),
+    twice === null ? '' : megabytes(twice),
+    cpu === null ? '' : cpu.toFixed(2),
+    amounts.rssGrowthBytes === undefined ? '' : mebibytes(amounts.rssGrowthBytes.max),
+  ];
 }
 
-function doneOf(
-  standings: readonly Standing[],
-  is: (contender: Contender) => boolean,
-): Extract<Summary, { readonly ending: 'done' }> | null {
-  const summary = standings.find(({ contender }) => is(contender))?.summary;
+/** Target, measured, met; of a control, how far two runs of one and the same tool differ. */
+function judgedCells(result: Result, { entrant, summary }: Placing): readonly (readonly string[])[] {
+  const { contender, targets } = entrant;
+  if (contender.controlOf !== null) {
+    const first = findDone(result, contender.controlOf);
+    if (summary.ending !== 'done' || first === null) return [];
+    return [['the same tool twice', `${ratio(summary.seconds.median, first.seconds.median)} ×`, '']];
+  }
+  if (targets.length === 0) return [];
+  if (summary.ending !== 'done') return [['the pull succeeds', 'it does not', yesNo(false)]];
+  return judgementsOf(result, { entrant, summary }).map(({ target, measured, isMet }) => [
+    target,
+    measured,
+    yesNo(isMet),
+  ]);
+}
+
+/** How every target of a contender stands, of those that can be told. */
+export function judgementsOf(result: Result, { entrant, summary }: Placing): readonly Judgement[] {
+  if (summary.ending !== 'done') return [];
+  const find = (name: string): { readonly title: string; readonly summary: Done } | null => {
+    const other = findDone(result, name);
+    const title = result.placings.find((placing) => placing.entrant.contender.name === name)?.entrant.contender.title;
+    return other === null || title === undefined ? null : { title, summary: other };
+  };
+  const { blobBytes } = result;
+  return entrant.targets.flatMap((target) => {
+    const judgement = judge(target, { summary, blobBytes, limitSeconds: limitSeconds(result), find });
+    return judgement === null ? [] : [judgement];
+  });
+}
+
+/** What a contender did, if all its pulls succeeded. */
+export function findDone({ placings }: Result, name: string): Done | null {
+  const summary = placings.find(({ entrant }) => entrant.contender.name === name)?.summary;
   return summary?.ending === 'done' ? summary : null;
 }
 
-function healthySeconds({ standings }: Result): number | null {
-  return doneOf(standings, ({ role }) => role === 'healthy')?.seconds.median ?? null;
-}
-
-function limitSeconds({ scenario, blobBytes }: Result): number | null {
+/** No pull over one link can be faster; null without a link. */
+export function limitSeconds({ scenario, blobBytes }: Result): number | null {
   const rate = scenario.bandwidth?.totalBytesPerSecond;
   return rate === undefined ? null : blobBytes / rate;
 }

@@ -1,14 +1,26 @@
+/** What can be told of a run beside how long it took. */
+export type AmountName =
+  /** Of the process that pulls, where that does the work. */
+  | 'cpuSeconds'
+  /** What that process came to hold on top of what it held before. */
+  | 'rssGrowthBytes'
+  /** The longest of its pulls. */
+  | 'slowestSeconds'
+  /** The 99th percentile of how late its event loop turned, in milliseconds. */
+  | 'loopDelayMs'
+  /** Bytes of layers and configs that each registry sent. */
+  | 'sentByA'
+  | 'sentByB'
+  /** Requests that registries answered with 429. */
+  | 'refusals';
+
 /** One run of one contender in one scenario. */
 export interface Trial {
-  readonly ending: 'done' | 'failed' | 'stopped';
+  /** `wrong`: it said that all is there, and it is not. */
+  readonly ending: 'done' | 'failed' | 'stopped' | 'wrong';
   readonly seconds: number;
-  /** Null where it was not measured, as all that follows. */
-  readonly cpuSeconds: number | null;
-  readonly maxRssBytes: number | null;
-  /** What the process came to hold on top of what it held before. */
-  readonly rssGrowthBytes: number | null;
-  /** Bytes of blobs that each registry sent; null where no proxy counted them. */
-  readonly sentBytes: { readonly A: number; readonly B: number } | null;
+  /** Those that were measured. */
+  readonly amounts: Readonly<Partial<Record<AmountName, number>>>;
 }
 
 /** The middle of several measurements, and their ends. */
@@ -37,13 +49,13 @@ export type Summary =
       readonly ending: 'done';
       readonly trials: number;
       readonly seconds: Spread;
-      readonly cpuSeconds: Spread | null;
-      readonly maxRssBytes: Spread | null;
-      readonly rssGrowthBytes: Spread | null;
-      readonly sentBytes: { readonly A: Spread; readonly B: Spread } | null;
+      readonly amounts: Readonly<Partial<Record<AmountName, Spread>>>;
     }
-  | { readonly ending: 'failed' | 'stopped'; readonly trials: number; readonly seconds: Spread }
+  | { readonly ending: 'failed' | 'stopped' | 'wrong'; readonly trials: number; readonly seconds: Spread }
   | { readonly ending: 'mixed'; readonly trials: number; readonly done: number };
+
+/** The runs of a contender of which all succeeded. */
+export type Done = Extract<Summary, { readonly ending: 'done' }>;
 
 /** @throws RangeError when there was no trial */
 export function summarize(trials: readonly Trial[]): Summary {
@@ -54,26 +66,10 @@ export function summarize(trials: readonly Trial[]): Summary {
     return { ending: 'mixed', trials: trials.length, done: trials.filter((trial) => trial.ending === 'done').length };
   }
   if (ending !== 'done') return { ending, trials: trials.length, seconds };
-  const sentBytes = known(trials.map((trial) => trial.sentBytes));
-  return {
-    ending,
-    trials: trials.length,
-    seconds,
-    cpuSeconds: spreadOfKnown(trials.map(({ cpuSeconds }) => cpuSeconds)),
-    maxRssBytes: spreadOfKnown(trials.map(({ maxRssBytes }) => maxRssBytes)),
-    rssGrowthBytes: spreadOfKnown(trials.map(({ rssGrowthBytes }) => rssGrowthBytes)),
-    sentBytes:
-      sentBytes.length === 0
-        ? null
-        : { A: spreadOf(sentBytes.map(({ A }) => A)), B: spreadOf(sentBytes.map(({ B }) => B)) },
-  };
-}
-
-function spreadOfKnown(values: readonly (number | null)[]): Spread | null {
-  const numbers = known(values);
-  return numbers.length === 0 ? null : spreadOf(numbers);
-}
-
-function known<T>(values: readonly (T | null)[]): readonly T[] {
-  return values.flatMap((value) => (value === null ? [] : [value]));
+  const names = new Set(trials.flatMap(({ amounts }) => Object.keys(amounts) as AmountName[]));
+  const spreads = [...names].map((name) => [
+    name,
+    spreadOf(trials.flatMap(({ amounts }) => (amounts[name] === undefined ? [] : [amounts[name]]))),
+  ]);
+  return { ending, trials: trials.length, seconds, amounts: Object.fromEntries(spreads) };
 }

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
-import { pullFailover, skopeo } from '../../bench/contender.js';
-import { reportText, type Result, type Standing, type Surroundings } from '../../bench/report.js';
-import { loopback, type Scenario, scenarios } from '../../bench/scenario.js';
-import { summarize, type Trial } from '../../bench/summary.js';
+import type { Result } from '../../bench/measure.js';
+import { reportText, type Surroundings } from '../../bench/report.js';
 import { readMarkdownTable } from '../house/markdown-table.js';
+import { done, ended, other, ours, oursAgain, placing, resultOf } from './support/results.js';
 
 const surroundings: Surroundings = {
   cores: 2,
@@ -11,112 +10,94 @@ const surroundings: Surroundings = {
   memoryBytes: 8 * 2 ** 30,
   loadBefore: 0.25,
   node: '20.20.2',
-  skopeo: '1.9.3',
-  dockerRegistry: '2.8.2',
+  tools: ['Docker 20.10.24', 'podman 4.3.1'],
   rounds: 3,
-  capSeconds: 40,
-  start: { own: { seconds: 0.25, cpuSeconds: 0.31 }, skopeo: { seconds: 0.03, cpuSeconds: 0.02 } },
 };
 
-const done = (seconds: number, sentBytes: Trial['sentBytes']): Trial => ({
-  ending: 'done',
-  seconds,
-  cpuSeconds: 0.16,
-  maxRssBytes: 90e6,
-  rssGrowthBytes: null,
-  sentBytes,
-});
+const text = (...results: readonly Result[]): string => reportText(results, surroundings);
+const rowsOf = (...results: readonly Result[]): readonly (readonly string[])[] =>
+  readMarkdownTable(text(...results), 'scenario');
 
-const ended = (ending: Trial['ending'], seconds: number): Trial => ({ ...done(seconds, null), ending });
-
-const stall = scenarios.find(({ name }) => name === 'stall');
-
-function resultOf(scenario: Scenario | undefined, blobBytes: number, ...standings: readonly Standing[]): Result {
-  if (scenario === undefined) throw new Error('there is no such scenario');
-  return { scenario, blobBytes, standings };
-}
-
-const own = (trial: Trial): Standing => ({ contender: pullFailover('ours'), summary: summarize([trial]) });
-const healthy = (trial: Trial): Standing => ({
-  contender: skopeo('skopeo of B', ['B'], 'healthy'),
-  summary: summarize([trial]),
-});
-
-describe('the report of a benchmark', () => {
-  it('tells each time as multiples of what the link allows and of a healthy pull, and what was sent twice', () => {
-    const result = resultOf(
-      stall,
-      80e6,
-      own(done(8, { A: 25e6, B: 60e6 })),
-      healthy(done(4, { A: 0, B: 80e6 })),
-      { contender: skopeo('skopeo of A', ['A']), summary: summarize([ended('stopped', 40)]) },
-      { contender: skopeo('skopeo, both', ['A', 'B']), summary: summarize([ended('failed', 1.25)]) },
-    );
-    expect(readMarkdownTable(reportText([result], surroundings), 'registry A')).to.deep.equal([
+describe('the report of a comparison', () => {
+  it('tells each time as multiples of what the link allows and of the reference, and what was sent twice', () => {
+    const own = done(8, { sentByA: 25e6, sentByB: 80e6, cpuSeconds: 0.2, rssGrowthBytes: 50 * 2 ** 20 });
+    const result = resultOf([
+      placing(ours, [own]),
+      placing(other, [done(4, { sentByA: 0, sentByB: 100e6 })]),
+      placing({ ...other, name: 'third', title: 'the third' }, [ended('stopped', 15)]),
+      placing({ ...other, name: 'fourth', title: 'the fourth' }, [ended('failed', 1.25)]),
+    ]);
+    const nothing = (count: number): readonly string[] => Array.from({ length: count }, () => '');
+    expect(rowsOf(result)).to.deep.equal([
       [
-        'layers stall at 30 %',
-        'ours',
-        '8.00 s (8.00–8.00)',
-        '2.50',
-        '2.00',
-        '25.0 MB',
-        '60.0 MB',
-        '5.0 MB',
-        '2.00',
-        '90 MB',
+        ...['a scenario', 'the own', '8.00 s (8.00–8.00)', '4.00', '2.00'],
+        ...['25.0 MB', '80.0 MB', '5.0 MB', '2.00', '50 MiB', '', '', ''],
       ],
-      ['', 'skopeo of B', '4.00 s (4.00–4.00)', '1.25', '1.00', '0.0 MB', '80.0 MB', '0.0 MB', '2.00', '90 MB'],
-      ['', 'skopeo of A', 'hangs (stopped at 40 s)', '', '', '', '', '', '', ''],
-      ['', 'skopeo, both', 'fails after 1.25 s (1.25–1.25)', '', '', '', '', '', '', ''],
+      ['', 'the other', '4.00 s (4.00–4.00)', '2.00', '1.00', '0.0 MB', '100.0 MB', '0.0 MB', ...nothing(5)],
+      ['', 'the third', 'hangs (stopped at 15 s)', ...nothing(10)],
+      ['', 'the fourth', 'fails after 1.25 s (1.25–1.25)', ...nothing(10)],
     ]);
   });
 
-  it('allows an outage the limit that has to expire and a second more than a healthy pull, and not a moment more', () => {
-    const met = (seconds: number): readonly (readonly string[])[] => {
-      const result = resultOf(stall, 80e6, own(done(seconds, null)), healthy(done(4, null)));
-      return readMarkdownTable(reportText([result], surroundings), 'scenario');
-    };
-    expect(met(9)).to.deep.equal([['layers stall at 30 %', '≤ healthy + 5 s = 9.00 s', '9.00 s', 'yes']]);
-    expect(met(9.01)).to.deep.equal([['layers stall at 30 %', '≤ healthy + 5 s = 9.00 s', '9.01 s', 'no']]);
+  it('compares with the reference of its own where a contender has one', () => {
+    const { entrant, summary } = placing({ ...ours, name: 'third' }, [done(6)]);
+    const result = resultOf([
+      placing(other, [done(4)]),
+      placing(ours, [done(2)]),
+      { entrant: { ...entrant, reference: ours.name }, summary },
+    ]);
+    expect(rowsOf(result).map((row) => row[4])).to.deep.equal(['1.00', '0.50', '3.00']);
+  });
+
+  it('gives each target a line, and counts those that are met', () => {
+    const result = resultOf([
+      placing(
+        ours,
+        [done(6, { rssGrowthBytes: 200 * 2 ** 20 })],
+        { kind: 'times', times: 2, of: 'other' },
+        { kind: 'growth', bytes: 100 * 2 ** 20 },
+      ),
+      placing(other, [done(4)]),
+    ]);
+    expect(rowsOf(result).map((row) => row.slice(10))).to.deep.equal([
+      ['≤ 2.00 × the other', '1.50 ×', 'yes'],
+      ['memory grows by ≤ 100 MiB', '200 MiB at most', 'no'],
+      ['', '', ''],
+    ]);
+    expect(text(result)).to.include('1 of 2 targets are met.');
   });
 
   it('meets no target with a pull that did not succeed', () => {
-    const result = resultOf(stall, 80e6, own(ended('failed', 1)), healthy(done(4, null)));
-    const [row] = readMarkdownTable(reportText([result], surroundings), 'scenario');
-    expect(row).to.deep.equal(['layers stall at 30 %', 'the pull succeeds', 'it did not', 'no']);
+    const target = { kind: 'times', times: 2, of: 'other' } as const;
+    const result = resultOf([placing(ours, [ended('failed', 1)], target), placing(other, [done(4)])]);
+    expect(rowsOf(result)[0]?.slice(10)).to.deep.equal(['the pull succeeds', 'it does not', 'no']);
   });
 
-  it('tells an unshaped pull in MB/s and as a share of the other tool, with its control', () => {
-    const control: Standing = { contender: pullFailover('again', 'control'), summary: summarize([done(2.5, null)]) };
-    const result = resultOf(loopback, 1e9, own(done(2, null)), healthy(done(1, null)), control);
-    const text = reportText([result], surroundings);
-    expect(readMarkdownTable(text, 'what')[0]?.slice(1, 5)).to.deep.equal([
-      'ours',
-      '2.00 s (2.00–2.00)',
-      '500',
-      '0.50',
-    ]);
-    expect(readMarkdownTable(text, 'scenario').map((row) => row.slice(1))).to.deep.equal([
-      ['≥ 0.8 × skopeo in MB/s', '0.50 ×', 'no'],
-      ['≤ 2.3 CPU-s/GB, hashing included', '0.16', 'yes'],
-      ['the same tool twice', 'pull-failover 1.25 ×', ''],
-    ]);
-    expect(text).to.not.include('On a shaped link');
+  it('tells of a control how far it is from the first, and judges it by no target', () => {
+    const target = { kind: 'times-limit', times: 1 } as const;
+    const result = resultOf([placing(ours, [done(2)], target), placing(oursAgain, [done(2.5)], target)]);
+    expect(rowsOf(result)[1]?.slice(10)).to.deep.equal(['the same tool twice', '1.25 ×', '']);
+    expect(text(result)).to.include('1 of 1 targets are met.');
   });
 
-  it('says how often it was measured and on what, and nothing of when or where', () => {
-    const text = reportText([resultOf(stall, 80e6, own(done(8, null)), healthy(done(4, null)))], surroundings);
+  it('knows of nothing sent twice where other images were pulled before', () => {
+    const own = done(8, { sentByA: 25e6, sentByB: 100e6 });
+    expect(rowsOf(resultOf([placing(ours, [own])], { first: 4 }))[0]?.[7]).to.equal('');
+  });
+
+  it('says how often it was measured and on what, and who could not be for want of what', () => {
+    const result = resultOf([placing(ours, [done(8)])]);
+    const leftOut = [{ title: 'podman, both', missing: 'podman (apt-get install podman)' }];
+    const whole = text({ ...result, leftOut }, result);
     for (const fact of [
       '3 rounds',
       '2 cores',
-      '20.20.2',
-      '1.9.3',
-      '2.8.2',
-      '40 s',
-      '0.25 s and 0.31 CPU-s',
-      '0.03 s and 0.02 CPU-s',
-    ])
-      expect(text).to.include(fact);
-    expect(text).to.not.match(/\/home|\/root|\/tmp|\b20\d\d-\d\d/);
+      'Docker 20.10.24, podman 4.3.1',
+      '- podman, both: needs podman (apt-get',
+    ]) {
+      expect(whole).to.include(fact);
+    }
+    expect(whole).to.not.match(/\/home|\/root|\/tmp|\b20\d\d-\d\d/);
+    expect(text(result)).to.not.include('Not measured');
   });
 });

@@ -4,10 +4,7 @@ import { spreadOf, summarize, type Trial } from '../../bench/summary.js';
 const trial = (seconds: number, more: Partial<Trial> = {}): Trial => ({
   ending: 'done',
   seconds,
-  cpuSeconds: seconds / 10,
-  maxRssBytes: 100e6,
-  rssGrowthBytes: null,
-  sentBytes: { A: 18e6, B: 62e6 },
+  amounts: { cpuSeconds: seconds / 10, sentByA: 18e6 },
   ...more,
 });
 
@@ -28,26 +25,22 @@ describe('the summary of a benchmark', () => {
   });
 
   it('sums up each number of its own over all runs that succeeded', () => {
-    const summary = summarize([trial(4), trial(2), trial(3, { sentBytes: { A: 20e6, B: 60e6 } })]);
+    const summary = summarize([trial(4), trial(2), trial(3, { amounts: { cpuSeconds: 0.3, sentByA: 20e6 } })]);
     expect(summary).to.deep.include({ ending: 'done', trials: 3, seconds: { median: 3, min: 2, max: 4 } });
-    expect(summary).to.have.nested.property('sentBytes.A.max', 20e6);
-    expect(summary).to.have.nested.property('cpuSeconds.median', 0.3);
+    expect(summary).to.have.nested.property('amounts.sentByA.max', 20e6);
+    expect(summary).to.have.nested.property('amounts.cpuSeconds.median', 0.3);
   });
 
-  it('knows no bytes where no proxy counted them', () => {
-    expect(summarize([trial(1, { sentBytes: null })])).to.have.property('sentBytes', null);
+  it('leaves open what no run measured, and takes what some did', () => {
+    const summary = summarize([trial(1, { amounts: {} }), trial(2, { amounts: { rssGrowthBytes: 3e6 } })]);
+    expect(summary).to.have.deep.property('amounts', { rssGrowthBytes: { median: 3e6, min: 3e6, max: 3e6 } });
   });
 
-  it('leaves open what no run measured', () => {
-    const summary = summarize([trial(1, { cpuSeconds: null, rssGrowthBytes: 3e6 }), trial(2, { cpuSeconds: null })]);
-    expect(summary).to.have.property('cpuSeconds', null);
-    expect(summary).to.have.deep.property('rssGrowthBytes', { median: 3e6, min: 3e6, max: 3e6 });
-  });
-
-  it('tells runs that failed or hung by their time alone', () => {
+  it('tells runs that failed, hung or brought something else by their time alone', () => {
     const failed = summarize([trial(1, { ending: 'failed' }), trial(3, { ending: 'failed' })]);
     expect(failed).to.deep.equal({ ending: 'failed', trials: 2, seconds: { median: 2, min: 1, max: 3 } });
     expect(summarize([trial(40, { ending: 'stopped' })])).to.have.property('ending', 'stopped');
+    expect(summarize([trial(40, { ending: 'wrong' })])).to.have.property('ending', 'wrong');
   });
 
   it('makes no median out of runs that ended in different ways', () => {

@@ -1,31 +1,14 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { deriveAbort } from '../../lib/policy/deadline.js';
+import { deriveAbort } from '../lib/policy/deadline.js';
+import type { Run } from './contender.js';
 import type { EmbeddedAnswer, EmbeddedOrder, EmbeddedRun, Puller } from './embedded-process.js';
 
-/** Who pulls, from where, and into what. */
-export interface EmbeddedOptions {
-  readonly puller: Puller;
-  readonly socketPath: string;
-  readonly registries: readonly string[];
-  readonly warmUp: string;
-}
-
-/** How pulls in a process of their own ended. */
-export interface EmbeddedEnd {
-  readonly ending: 'done' | 'failed' | 'stopped';
-  readonly seconds: number;
-  /** Null when it was stopped: nobody was left to tell. */
-  readonly cpuSeconds: number | null;
-  readonly rssGrowthBytes: number | null;
-  readonly complaint: string;
-}
-
-/** A process that embeds the library, or only an engine's client, and does nothing else. */
+/** A process that embeds the library, or only a client, and does nothing else. */
 export interface Embedded extends AsyncDisposable {
-  /** Begins all of them at once; ends when the last has ended, or after `capSeconds`. */
-  pull(images: readonly string[], capSeconds: number): Promise<EmbeddedEnd>;
+  /** Keeps so many at a time under way; ends when the last has ended, or after `capSeconds`. */
+  pull(images: readonly string[], atOnce: number, capSeconds: number): Promise<Run>;
 }
 
 /** Far more than a small image takes: what is not warm by then is broken. */
@@ -35,7 +18,7 @@ const warmUpLimitMs = 60_000;
 const closeLimitMs = 2_000;
 
 /** @throws Error when the first, small pull does not succeed */
-export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+export async function startEmbedded(puller: Puller, warmUp: string): Promise<Embedded> {
   const child = fork(fileURLToPath(new URL('embedded-process.ts', import.meta.url)));
   const exited = once(child, 'exit');
   const end = (): void => void child.kill('SIGKILL');
@@ -75,27 +58,29 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     clearTimeout(timer);
   };
   try {
-    if ((await ask({ kind: 'open', ...options }, warmUpLimitMs)) === null) throw new Error('the first pull hangs');
+    if ((await ask({ kind: 'open', puller, warmUp }, warmUpLimitMs)) === null) throw new Error('the first pull hangs');
   } catch (error) {
     await close();
     throw error;
   }
   return {
-    pull: async (images, capSeconds) => {
-      const answer = await ask({ kind: 'pull', images }, capSeconds * 1_000);
-      if (answer === null) return stopped(capSeconds);
+    pull: async (images, atOnce, capSeconds) => {
+      const answer = await ask({ kind: 'pull', images, atOnce }, capSeconds * 1_000);
+      // Nobody was left to tell the rest.
+      if (answer === null) return { ending: 'stopped', seconds: capSeconds, amounts: {}, complaint: '' };
       if (answer.kind !== 'pulled') throw new Error(`the process that pulls answered ${answer.kind}`);
-      return endOf(answer);
+      return runOf(answer);
     },
     [Symbol.asyncDispose]: close,
   };
 }
 
-function stopped(capSeconds: number): EmbeddedEnd {
-  return { ending: 'stopped', seconds: capSeconds, cpuSeconds: null, rssGrowthBytes: null, complaint: '' };
-}
-
-function endOf({ seconds, cpuSeconds, rssGrowthBytes, complaints }: EmbeddedRun): EmbeddedEnd {
+function runOf({ seconds, complaints, slowestSeconds, cpuSeconds, rssGrowthBytes, loopDelayMs }: EmbeddedRun): Run {
   const [complaint = ''] = complaints;
-  return { ending: complaint === '' ? 'done' : 'failed', seconds, cpuSeconds, rssGrowthBytes, complaint };
+  return {
+    ending: complaint === '' ? 'done' : 'failed',
+    seconds,
+    amounts: { slowestSeconds, cpuSeconds, rssGrowthBytes, loopDelayMs },
+    complaint,
+  };
 }

@@ -7,13 +7,20 @@ import { isInstalled } from '../../spec/support/real-parts.js';
 /** The engines that are measured. */
 export type EngineChoice = 'docker' | 'containerd' | 'podman';
 
+/** What an engine knows of registries. */
+export interface EngineConfig {
+  /** A registries.conf, for the engine that has one. */
+  readonly registries: string | null;
+  /** The authorities of registries with TLS, PEM, by host. */
+  readonly authorities: Readonly<Record<string, string>>;
+}
+
 /** An engine that can be started as often as it is needed. */
 export interface StartableEngine {
   readonly title: string;
   /** What is not there, and how to get it. */
   missing(): string | null;
-  /** With a configuration of registries, in the engine's own words, where it has one. */
-  start(registryConfig: string | null): Promise<RealEngine>;
+  start(config: EngineConfig): Promise<RealEngine>;
 }
 
 /**
@@ -32,18 +39,21 @@ export const engines: Readonly<Record<EngineChoice, StartableEngine>> = {
   docker: {
     title: 'Docker',
     missing: () => (canRunDockerd() ? null : 'dockerd (apt-get install docker.io, and root)'),
-    start: () => startDockerd({ dataRootBytes }),
+    start: (config) => startDockerd({ dataRootBytes, certificates: certificatesOf(config) }),
   },
   containerd: {
     title: 'Docker, containerd store',
     missing: () =>
       hasNextRelease() ? null : "Docker with the containerd store (PULL_FAILOVER_NEXT_RELEASE, Debian's next release)",
-    start: () => startDockerd({ store: 'containerd', dataRootBytes }),
+    start: (config) => startDockerd({ store: 'containerd', dataRootBytes, certificates: certificatesOf(config) }),
   },
   podman: {
     title: 'Podman',
     missing: () => (isInstalled('podman') && canIsolate() ? null : 'podman (apt-get install podman, and root)'),
-    start: (registryConfig) =>
-      startPodman({ dataRootBytes, registryConfig: `${plainLoopback}${registryConfig ?? ''}` }),
+    start: ({ registries }) => startPodman({ dataRootBytes, registryConfig: `${plainLoopback}${registries ?? ''}` }),
   },
 };
+
+function certificatesOf({ authorities }: EngineConfig): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(authorities).map(([host, ca]) => [`${host}/ca.crt`, ca]));
+}
