@@ -81,6 +81,7 @@ export class Sources {
   readonly #attempts: Attempt[] = [];
   readonly #failovers = new Map<string, Failover>();
   readonly #demotionListeners = new Set<(candidate: Candidate, phase: RegistryPhase) => void>();
+  readonly #suspicionListeners = new Set<() => void>();
   readonly #listeners = new Map<string, Set<SourcesListener>>();
   #failures = 0;
 
@@ -237,6 +238,13 @@ export class Sources {
   /** A candidate was overtaken while it was late. */
   suspect(candidate: Candidate, phase: RegistryPhase): void {
     this.#state(candidate).suspect.add(phase);
+    for (const listener of this.#suspicionListeners) listener();
+  }
+
+  /** Hears whenever a candidate becomes a suspect; returns what stops it. */
+  onSuspicion(listener: () => void): () => void {
+    this.#suspicionListeners.add(listener);
+    return () => this.#suspicionListeners.delete(listener);
   }
 
   /** A candidate delivered: it is no suspect. */

@@ -76,6 +76,7 @@ export class BlobDelivery {
     const { signal } = this.#context;
     const watch = new HeadWatch(this.#context, (late, delayMs) => this.#startHedge(ask, late, delayMs));
     this.#ask = ask;
+    const stopListening = this.#context.sources.onSuspicion(this.#window.tell);
     let own: Flight | null = null;
     let isFirst = true;
     try {
@@ -108,6 +109,7 @@ export class BlobDelivery {
         await this.#news();
       }
     } finally {
+      stopListening();
       watch.close();
       this.#leave();
     }
@@ -220,12 +222,22 @@ export class BlobDelivery {
 
   #startHedge({ isAlone }: Ask, late: Flight, delayMs: number): void {
     if (isAlone || this.#hedge.isOn) return;
+    if (this.#context.sources.isSuspect(late.candidate, 'layers')) {
+      this.#giveUp(late.candidate);
+      return;
+    }
     const [candidate] = this.#trusted(late.candidate).filter((other) => !this.#failedBeside.has(other));
     if (candidate === undefined) return;
     const { offset } = this.#assembly;
     const bytes = this.#hedge.reserve(Math.min(late.to - offset, this.#context.transfer.settings.rangeBytes));
     if (bytes === 0) return;
     this.#hedge.begin(late, this.#startBeside(candidate, offset, offset + bytes), delayMs);
+  }
+
+  /** One that was late elsewhere is late here too: whatever it was to bring is for those who are trusted. */
+  #giveUp(candidate: Candidate): void {
+    if (this.#trusted(candidate).length === 0) return;
+    for (const flight of this.#window.open) if (flight.candidate === candidate) flight.cut();
   }
 
   #start(plan: Omit<FlightPlan, 'context' | 'blob' | 'onNews'>): Flight {

@@ -5,6 +5,9 @@ import type { Flight } from './flight.js';
 /** Of what a source has brought before, less than this share is late, though bytes come. */
 const lateShare = 0.1;
 
+/** So short is the patience with one that was late elsewhere in the same pull, in milliseconds. */
+const suspectMs = 100;
+
 /**
  * Watches over the flight whose bytes everybody waits for: late is one that brings nothing, or next to nothing, for as
  * long as the hedge gate says. Its clock runs only while its bytes are waited for and it holds a connection.
@@ -15,6 +18,7 @@ export class HeadWatch {
   #flight: Flight | null = null;
   #timer: LoopTimer | null = null;
   #hadBytes = false;
+  #wasSuspect = false;
   /** Up to where bytes had arrived when the timer was last restarted. */
   #mark = 0;
   /** As many bytes make the timer begin anew. */
@@ -33,8 +37,9 @@ export class HeadWatch {
       return;
     }
     const hasBytes = flight.arrived > flight.from;
-    if (flight !== this.#flight || hasBytes !== this.#hadBytes) {
-      this.#begin(flight, hasBytes);
+    const isSuspect = this.#context.sources.isSuspect(flight.candidate, 'layers');
+    if (flight !== this.#flight || hasBytes !== this.#hadBytes || isSuspect !== this.#wasSuspect) {
+      this.#begin(flight, hasBytes, isSuspect);
     } else if (flight.arrived - this.#mark >= this.#enough) {
       this.#mark = flight.arrived;
       this.#timer?.restart();
@@ -53,15 +58,17 @@ export class HeadWatch {
     this.#flight = null;
   }
 
-  #begin(flight: Flight, hasBytes: boolean): void {
+  #begin(flight: Flight, hasBytes: boolean, isSuspect: boolean): void {
     this.#timer?.cancel();
     this.#flight = flight;
     this.#hadBytes = hasBytes;
+    this.#wasSuspect = isSuspect;
     this.#mark = flight.arrived;
     const { sources, hedge } = this.#context;
     const { registry } = flight.candidate;
     const known = sources.rateOf(flight.candidate);
-    const delayMs = hasBytes ? hedge.pauseMs(known?.longestPauseMs ?? 0) : hedge.firstByteMs(registry);
+    const usualMs = hasBytes ? hedge.pauseMs(known?.longestPauseMs ?? 0) : hedge.firstByteMs(registry);
+    const delayMs = isSuspect ? Math.min(suspectMs, usualMs) : usualMs;
     const usual = hasBytes ? (known?.bytesPerSecond ?? 0) : 0;
     this.#enough = Math.max(1, (usual * lateShare * delayMs) / 1_000);
     if (delayMs === Infinity) {

@@ -8,6 +8,9 @@ import type { Flight } from './flight.js';
 /** A blob is worth several connections from so many ranges on. */
 const fewRanges = 4;
 
+/** Of the rest of a blob no smaller range is asked for: a request would weigh as much. */
+const leastRangeBytes: number = 256 * 1024;
+
 /** What read-ahead needs of the fetch that it is part of. */
 export interface ReadAheadPort {
   /** Who may be asked for more, best first. */
@@ -90,7 +93,9 @@ export class ReadAhead {
   #nextStretch(offset: number, target: number): Stretch | null {
     const { size } = this.#blob;
     const end = Math.min(size, offset + this.#context.transfer.settings.windowBytes);
-    const length = Math.min(this.#rangeBytes, this.#largestRange(target));
+    // Towards the end everybody gets as much of the rest as the others, or the last one would be waited for alone.
+    const fairRest = Math.max(leastRangeBytes, Math.ceil((size - offset) / target));
+    const length = Math.min(this.#rangeBytes, this.#largestRange(target), fairRest);
     const gap = this.#window.gap(offset, end);
     if (gap !== null) return { from: gap.from, to: Math.min(gap.to, gap.from + length) };
     const all = this.#window.open.find((flight) => flight.to === size && size - flight.arrived > 2 * length);
