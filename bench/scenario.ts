@@ -28,6 +28,8 @@ export interface Scenario {
   readonly bandwidth: Bandwidth | null;
   /** What goes wrong at registry A. B is well in every scenario. */
   readonly faults: readonly Fault[];
+  /** The faults strike so many of the last layers of each image, and nothing else; null for no such bound. */
+  readonly lastLayers: number | null;
   /** A speaks TLS, redirects for blobs, and answers 429 beyond so many requests a second; null for an ordinary one. */
   readonly requestsPerSecond: number | null;
   /** Who takes longer hangs. */

@@ -17,6 +17,7 @@ const plain = {
   layers: 'own',
   first: 0,
   faults: [],
+  lastLayers: null,
   requestsPerSecond: null,
   capSeconds: 120,
   chartUnit: 'reference',
@@ -48,8 +49,9 @@ const dockerB: Contender = enginePull('docker-b', 'docker pull of B', 'docker', 
 const containerdB: Contender = enginePull('containerd-b', 'docker pull of B; containerd store', 'containerd', ['B']);
 const skopeoA: Contender = skopeo('skopeo-a', 'skopeo copy of A', ['A']);
 
+const containerd: Contender = ctr('ctr', 'containerd, A then B');
 const others: readonly Contender[] = [
-  ctr('ctr', 'containerd, A then B'),
+  containerd,
   enginePull('podman', 'podman, A then B', 'podman', ['A', 'B']),
   skopeo('skopeo', 'skopeo copy, A then B', ['A', 'B']),
 ];
@@ -108,6 +110,23 @@ function outageOf(name: string, title: string, fault: Fault): Scenario {
   };
 }
 
+/** Half of the layers come as if nothing were wrong. */
+const lastTwo: Scenario = {
+  ...outage,
+  name: 'last-two-stall',
+  title: 'the last 2 layers stall at 30 %',
+  faults: [layers.stall({ afterShare })],
+  lastLayers: 2,
+  reference: dockerB.name,
+  entrants: [
+    enter(relay, times(1, dockerB), leftBehind),
+    enter(relaySpread, times(0.85, dockerB), leftBehind),
+    enter(dockerB),
+    enter(containerd),
+    enter(layout, { kind: 'times-limit', times: 1.25 }, leftBehind),
+  ],
+};
+
 /** With nothing to hedge by, a stall costs what it takes to notice it: `layers.stallMs` at its default, and a second. */
 const oneConnection = { connectionsPerBlob: 1, maxConnections: 1 };
 const layoutOne: Contender = library('layout-one', 'pull-failover into a layout, one connection', {
@@ -143,6 +162,7 @@ export const scenarios: readonly Scenario[] = [
   outageOf('reset', 'layers are reset at 30 %', layers.reset({ afterShare })),
   outageOf('drip', 'layers drip 1 kB/s after 30 %', layers.drip({ bytesPerSecond: 1_000, afterShare })),
   outageOf('no-headers', 'headers never come', layers.noHeaders()),
+  lastTwo,
   {
     ...outage,
     name: 'one-connection',
@@ -194,7 +214,7 @@ export const scenarios: readonly Scenario[] = [
     layerBytes: [80e6],
     bandwidth: longLink,
     reference: dockerA.name,
-    entrants: sideBySide(relay, dockerA, times(0.35, dockerA)),
+    entrants: [...sideBySide(relay, dockerA, times(0.35, dockerA)), enter(relaySpread)],
   },
   {
     ...plain,
@@ -203,7 +223,7 @@ export const scenarios: readonly Scenario[] = [
     layerBytes: outageLayers,
     bandwidth: longLink,
     reference: dockerA.name,
-    entrants: sideBySide(relay, dockerA, times(0.35, dockerA)),
+    entrants: [...sideBySide(relay, dockerA, times(0.35, dockerA)), enter(relaySpread)],
   },
   {
     ...plain,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pushImage, seededImage } from '../lib/testing/index.js';
+import { type Fault, pushImage, seededImage } from '../lib/testing/index.js';
 import type { DockerRegistry } from '../spec/support/docker-registry.js';
 import type { TestAuthority } from '../spec/support/tls.js';
 import { type Contender, type NamedImage, type Place, type Run, WrongContentError } from './contender.js';
@@ -76,7 +76,7 @@ async function runOnStage(
   const open = async (place: Place, shape: Omit<LinkShape, 'bandwidth'>) =>
     bandwidth === null ? null : links[place].open(registries[place].url, { bandwidth, ...shape });
   try {
-    const A = await open('A', { faults: scenario.faults, redirecting });
+    const A = await open('A', { faults: faultsOf(scenario, images), redirecting });
     const B = await open('B', { faults: [], redirecting: null });
     const run = await contender
       .run({
@@ -98,6 +98,12 @@ async function runOnStage(
     // Where a layout has been written to, its pages go to the disk during the next trial: unless it is gone.
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+function faultsOf({ faults, lastLayers }: Scenario, { measured }: ScenarioImages): readonly Fault[] {
+  if (lastLayers === null) return faults;
+  const struck = measured.flatMap(({ image }) => image.layers.slice(-lastLayers));
+  return faults.flatMap((fault) => struck.map(({ digest }) => ({ ...fault, object: digest })));
 }
 
 function redirectingBy(authority: TestAuthority, requestsPerSecond: number): Redirecting {

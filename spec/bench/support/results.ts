@@ -45,6 +45,7 @@ export function resultOf(placings: readonly Placing[], scenario: Partial<Scenari
       first: 0,
       bandwidth: { totalBytesPerSecond: 50e6 },
       faults: [],
+      lastLayers: null,
       requestsPerSecond: null,
       capSeconds: 15,
       reference: 'other',
