@@ -635,14 +635,24 @@ export declare interface HealthOptions {
     readonly maxCoolDownMs?: number;
 }
 
-/** How late metadata requests are hedged. */
+/** When what is late is asked of the next registry too, and how much of that there may be. */
 export declare interface HedgeOptions {
     /**
      * Milliseconds after which a metadata request that has no answer is sent to the next registry too; above a limit it
      * means no hedge, `Infinity` never. Default: three times the registry's own 95th percentile, at least 1,000.
      */
     readonly metadataMs?: number;
-    /** Extra requests allowed, as a share of all metadata requests, 0 to 1; default 0.1. */
+    /**
+     * Milliseconds without a byte for the part of a blob that everybody waits for, after which the next registry is asked
+     * for it too; above a limit it means no hedge, `Infinity` never. Default: four times the longest pause that the
+     * registry made earlier in this pull, and before its first byte four times its own 95th percentile; 400 at least, and
+     * 1,000 at most.
+     */
+    readonly layersMs?: number;
+    /**
+     * What hedges may add, 0 to 1: requests, as a share of all metadata requests, beside 4 that a puller begins with; bytes,
+     * as a share of those of the pull, beside 16 MiB that it begins with, and none at all with 0. Default 0.1.
+     */
     readonly budget?: number;
 }
 
@@ -1219,6 +1229,7 @@ export declare interface PullerOptions extends PolicyOptions {
     readonly operations?: Readonly<Record<string, KindOptions>>;
     /** When a circuit opens, and for how long. */
     readonly health?: HealthOptions;
+    /** How bytes are moved: over how many connections, with how much memory, and from whom. */
     readonly transfer?: TransferOptions;
     /**
      * Decides by the host in an image's name (`quay.io`, `10.0.0.5:5000`) whether it may be pulled at all: for names that
@@ -2034,9 +2045,40 @@ export declare type TokenTrouble = ExchangeTrouble | Extract<BodyTrouble, {
     readonly bytes?: number;
 };
 
-/** How bytes are moved. */
+/** How bytes are moved: over how many connections, with how much memory, and from whom. */
 export declare interface TransferOptions {
-    /** When a late metadata request is sent to the next registry too. */
+    /**
+     * Connections for one blob, 1 to 64: the most. One is used until a second one is seen to raise the throughput, so that
+     * a fast link pays nothing for it; 1 never splits a blob. At most `maxConnections`; default 8.
+     */
+    readonly connectionsPerBlob?: number;
+    /**
+     * Connections for all blobs of the puller; default 16, and never fewer than a `connectionsPerBlob` that was given. They
+     * are shared fairly, first between kinds of operation (`operation.kind`), then between the pulls of a kind; each
+     * registry's own `maxConnections` holds beside it. At most 1,024.
+     */
+    readonly maxConnections?: number;
+    /**
+     * Bytes of the first range that each connection asks for, at least 16,384; default 2,097,152 (2 MiB). Ranges grow from
+     * there while the window has room; a blob smaller than four of them is not split.
+     */
+    readonly rangeBytes?: number;
+    /**
+     * Memory for what one blob received ahead of the byte that is written next, in bytes; at least `rangeBytes`, default
+     * 16,777,216 (16 MiB).
+     */
+    readonly windowBytes?: number;
+    /**
+     * The same for all blobs of the puller together, shared as the connections are; at least `windowBytes`, default
+     * 67,108,864 (64 MiB), and never less than a `windowBytes` that was given.
+     */
+    readonly maxWindowBytes?: number;
+    /**
+     * Whether a blob is drawn from all its registries at once. Default false: in order, and while the first is well
+     * nobody else is asked for a byte.
+     */
+    readonly spread?: boolean;
+    /** When a late request is sent to the next registry too. */
     readonly hedge?: HedgeOptions;
 }
 

@@ -11,13 +11,14 @@ export interface HedgeOptions {
   readonly metadataMs?: number;
   /**
    * Milliseconds without a byte for the part of a blob that everybody waits for, after which the next registry is asked
-   * for it too; above a limit it means no hedge, `Infinity` never. Default: 400, or four times the longest pause that the
-   * registry made earlier in this pull, at most 1,000.
+   * for it too; above a limit it means no hedge, `Infinity` never. Default: four times the longest pause that the
+   * registry made earlier in this pull, and before its first byte four times its own 95th percentile; 400 at least, and
+   * 1,000 at most.
    */
   readonly layersMs?: number;
   /**
-   * What hedges may add, 0 to 1: so many more requests, as a share of all metadata requests, and so many more bytes, as a
-   * share of those of the pull; 0 is no hedge at all. Default 0.1.
+   * What hedges may add, 0 to 1: requests, as a share of all metadata requests, beside 4 that a puller begins with; bytes,
+   * as a share of those of the pull, beside 16 MiB that it begins with, and none at all with 0. Default 0.1.
    */
   readonly budget?: number;
 }

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { logAreas } from '../../lib/log/log.js';
+import { parseTransferOptions } from '../../lib/failover/transfer-options.js';
+import { openOptionBag } from '../../lib/policy/option-bag.js';
 import { resolveLimits } from '../../lib/policy/limits.js';
 import { codeWords, readMarkdownTable } from './markdown-table.js';
 import { packageDirectory, readSourceFiles } from './source-file.js';
@@ -66,6 +68,17 @@ describe('the README', () => {
     expect(
       readMarkdownTable(readme, 'limit').map(([name = '', value = '']) => [codeWords(name)[0] ?? '', value]),
     ).to.deep.equal(limits);
+  });
+
+  it('has every option of how bytes are moved with the default that holds', () => {
+    const { hedge, ...settings } = parseTransferOptions(openOptionBag('', {}, ['transfer']));
+    const named = [
+      ...Object.entries(settings),
+      ...Object.entries(hedge).map(([key, value]) => [`hedge.${key}`, value]),
+    ];
+    expect(
+      readMarkdownTable(readme, 'transfer').map(([name = '', value = '']) => [codeWords(name)[0] ?? '', value]),
+    ).to.deep.equal(named.map(([key, value]) => [key, value === null ? 'measured' : value?.toLocaleString('en-US')]));
   });
 
   it('links to files that exist', () => {
