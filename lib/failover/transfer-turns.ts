@@ -72,15 +72,13 @@ export function aboveItsShare<Holder extends Turn>(
       : belowAsKind && kept(holder.pull.kind) > Math.max(1, kindPart),
   );
   return above.reduce<Holder | null>(
-    (most, holder) => (most === null || holdsMore(holder, most, pull.kind) ? holder : most),
+    (most, holder) => (most === null || holdsMore(holder, most) ? holder : most),
     null,
   );
 }
 
-/** Whether `one` is to make room rather than `other`; another kind than the waiter's comes before its own. */
-function holdsMore(one: Turn, other: Turn, waiting: KindShare): boolean {
-  const foreign = Number(one.pull.kind !== waiting) - Number(other.pull.kind !== waiting);
-  if (foreign !== 0) return foreign > 0;
+/** Whether `one` is to make room rather than `other`: of what holds more, as a kind and then as a pull, then with more left. */
+function holdsMore(one: Turn, other: Turn): boolean {
   const byKind = kept(one.pull.kind) - kept(other.pull.kind);
   if (byKind !== 0) return byKind > 0;
   const byPull = kept(one.pull) - kept(other.pull);

@@ -221,6 +221,41 @@ describe('the connections of a puller', () => {
       expect(rig.served.slice(4).map(({ kind }) => kind)).to.deep.equal(['database', 'database']);
     });
 
+    it('at once for no more than the share of a kind, and the first connection of a pull', async () => {
+      const rig = openBudgetRig(12);
+      const held = await hold(rig, [
+        ...times(11, (index) => ({ pullId: `${index}`, remainingBytes: index })),
+        { kind: 'cron' },
+      ]);
+      await queue(
+        rig,
+        times(6, (index) => ({ kind: 'database', pullId: `${index}` })),
+      );
+      expect(
+        yieldsOf(held).reduce((sum, yields) => sum + yields),
+        'a third of 12',
+      ).to.equal(4);
+      const other = openBudgetRig(4);
+      const its = await hold(
+        other,
+        times(4, () => ({ pullId: 'a' })),
+      );
+      await queue(other, [{ pullId: 'b' }, { pullId: 'b' }]);
+      expect(yieldsOf(its)).to.deep.equal([1, 0, 0, 0]);
+    });
+
+    it('again when those that were asked have made room, and more is wanted', async () => {
+      const rig = openBudgetRig(4);
+      const held = await hold(
+        rig,
+        times(4, (index) => ({ pullId: `${index}`, remainingBytes: 100 - index })),
+      );
+      await queue(rig, [{ kind: 'database' }]);
+      await rig.release(held[0]!);
+      await queue(rig, [{ kind: 'database' }]);
+      expect(yieldsOf(held)).to.deep.equal([1, 1, 0, 0]);
+    });
+
     it('at once when a pull holds nothing and another one of its kind several', async () => {
       const rig = openBudgetRig(3);
       const held = await hold(rig, [
@@ -285,6 +320,7 @@ describe('the connections of a puller', () => {
       const [waiting] = await queue(rig, [{ pullId: 'c', remainingBytes: 500 }]);
       await time.passMs(10_000);
       expect(yieldsOf(held)).to.deep.equal([0, 0]);
+      expect(waiting!.looks, 'it looks around once a second').to.be.within(10, 40);
       held[0]!.remainingBytes = 501;
       await time.passMs(1_000);
       expect(yieldsOf(held)).to.deep.equal([1, 0]);
@@ -351,6 +387,23 @@ describe('the connections of a puller', () => {
       expect([smaller!.isHeld, waiting!.isHeld]).to.deep.equal([true, false]);
       await time.passMs(1_000);
       expect(yieldsOf(held)).to.deep.equal([1, 1]);
+    });
+
+    it('not on behalf of one that was served in the place of another one meanwhile', async () => {
+      const rig = openBudgetRig(4);
+      const [database] = await hold(rig, [
+        { kind: 'database', remainingBytes: 700 },
+        { kind: 'cron', remainingBytes: 5 },
+        { kind: 'app', remainingBytes: 900, yieldsAtOnce: true },
+        { kind: 'app', remainingBytes: 5 },
+      ]);
+      const [smallest, other] = await queue(rig, [
+        { kind: 'app', remainingBytes: 10 },
+        { kind: 'database', remainingBytes: 20 },
+      ]);
+      await time.passMs(1_100);
+      expect([smallest!.isHeld, other!.isHeld], 'both kinds held one').to.deep.equal([false, true]);
+      expect(database!.yields).to.equal(0);
     });
 
     it('from one that may give way within the very call that asks it', async () => {
@@ -652,9 +705,13 @@ describe('the window memory of a puller', () => {
     expect(its.length, 'half of 64').to.equal(16);
   });
 
-  it('is a first stretch for every pull while there is any, however many there are', () => {
-    const budget = open(64);
+  it('is a first stretch for every pull while there is any, however many there are', async () => {
+    const budget = createTransferBudget({ maxConnections: 40, maxWindowBytes: 64 });
     const apps = Array.from({ length: 40 }, (_, index) => ({ kind: 'app', pullId: `${index}` }));
+    const { signal } = new AbortController();
+    for (const app of apps) {
+      await budget.connection({ ...app, remainingBytes: () => 1, onYield: () => undefined }, signal);
+    }
     expect(apps.filter((app) => budget.tryWindow(app, 2) !== null).length).to.equal(32);
   });
 
