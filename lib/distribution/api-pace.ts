@@ -13,8 +13,8 @@ export interface ApiPace {
   /** Whether it is known to redirect blobs. Until then, and where it serves them itself, no blob waits for another. */
   readonly redirects: boolean;
   /**
-   * Waits for the turn of one blob request. Rejects with the signal's own reason, or with the error of a 429 that came
-   * meanwhile: it would be answered the same.
+   * Waits for the turn of one blob request. Rejects with the signal's own reason, or with the error of a 429 that
+   * another one got meanwhile: it would be answered the same.
    *
    * @param onWaiting is told when it is not its turn yet
    */
@@ -169,13 +169,13 @@ export function createApiPace(): ApiPace {
     },
     failed: (error) => {
       if (!isTooMany(error)) return;
-      const { message, evidence, detail = '' } = error;
       const nowMs = monotonicMs();
-      for (const waiting of [...queue]) {
-        queue.delete(waiting);
-        waiting.refuse(new ExchangeError(message, { evidence, phase: 'layers', detail }));
+      // Manifests may have a limit of their own, which says nothing of blobs that are asked for slowly enough.
+      if (error.phase === 'layers') {
+        for (const { refuse } of queue) refuse(error);
+        queue.clear();
+        letIn();
       }
-      letIn();
       waitedInARow = 0;
       growsFromMs = nowMs + humbleMs;
       // What was on its way when the first one came says nothing about the halved limit.

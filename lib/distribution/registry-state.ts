@@ -23,6 +23,7 @@ export interface RegistryState {
   readonly tokenRequests: SharedWork<Token>;
   /** Where credentials succeeded: their identity alone (this registry knows them), and with a repository. */
   readonly accepted: BoundedMap<string, true>;
+  /** Of all that is asked at its host and port: whoever counts requests there knows no prefixes. */
   readonly pace: ApiPace;
   /** By credentials, repository and digest, as `inquiries`. */
   readonly places: BlobPlaces;
@@ -35,18 +36,27 @@ const maxRegistries = 256;
 /** Per registry: repositories, tokens and pairs of credentials and repository. */
 const maxRemembered = 1_024;
 
-const statesOfTransports = new WeakMap<Transport, BoundedMap<string, RegistryState>>();
+interface Known {
+  readonly states: BoundedMap<string, RegistryState>;
+  /** By where the API is. */
+  readonly paces: BoundedMap<string, ApiPace>;
+}
+
+const knownOfTransports = new WeakMap<Transport, Known>();
 
 /** Returns what is shared about this registry, as long as the transport lives. */
 export function stateOf(transport: Transport, registry: Registry): RegistryState {
-  let states = statesOfTransports.get(transport);
-  if (states === undefined) {
-    states = createBoundedMap(maxRegistries);
-    statesOfTransports.set(transport, states);
+  let all = knownOfTransports.get(transport);
+  if (all === undefined) {
+    all = { states: createBoundedMap(maxRegistries), paces: createBoundedMap(maxRegistries) };
+    knownOfTransports.set(transport, all);
   }
+  const { states, paces } = all;
   const key = `${registry.prefix} ${registry.baseUrl} ${ownIdentity(registry.tls).id}`;
   const known = states.get(key);
   if (known !== undefined) return known;
+  const pace = paces.get(registry.baseUrl) ?? createApiPace();
+  paces.set(registry.baseUrl, pace);
   const slots = createConnectionSlots(registry.maxConnections);
   const state: RegistryState = {
     slots,
@@ -56,7 +66,7 @@ export function stateOf(transport: Transport, registry: Registry): RegistryState
     tokens: createBoundedMap(maxRemembered),
     tokenRequests: createSharedWork(),
     accepted: createBoundedMap(maxRemembered),
-    pace: createApiPace(),
+    pace,
     places: createBlobPlaces(),
     inquiries: createBlobInquiries(),
   };

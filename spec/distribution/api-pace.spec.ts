@@ -28,10 +28,14 @@ describe('the pace at the API of a registry', () => {
     await time.passMs(ms);
     return done;
   }
-  const tooMany = (from: 'registry' | 'storage' = 'registry', status = 429): ExchangeError =>
+  const tooMany = (
+    from: 'registry' | 'storage' = 'registry',
+    status = 429,
+    phase: 'layers' | 'metadata' = 'layers',
+  ): ExchangeError =>
     new ExchangeError(`the ${from} answered ${status}`, {
       evidence: { kind: 'status', status, from, specCodes: [], retryAfterMs: 7_000 },
-      phase: 'metadata',
+      phase,
     });
 
   it('is five in 1.05 s where it redirects, first come, first served', async () => {
@@ -139,6 +143,15 @@ describe('the pace at the API of a registry', () => {
     void ask(6);
     expect(await doneAfterMs(0)).to.equal(2);
     expect(await doneAfterMs(1_060)).to.equal(4);
+  });
+
+  it('is halved by the 429 of a manifest, which those who wait for blobs are not told', async () => {
+    pace.learn('redirected');
+    void ask(8);
+    await time.passMs(0);
+    pace.failed(tooMany('registry', 429, 'metadata'));
+    expect(await doneAfterMs(1_060)).to.equal(7);
+    expect(await doneAfterMs(1_060)).to.equal(8);
   });
 
   it('is halved once by the 429s of one moment, and never to nothing', async () => {

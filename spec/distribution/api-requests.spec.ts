@@ -1,9 +1,10 @@
 import { expect } from 'chai';
+import { createRegistryClient } from '../../lib/distribution/client.js';
 import { seededImage, startRegistryDouble } from '../../lib/testing/index.js';
 import { failureOf } from '../support/failure-of.js';
 import { startServer, type Answer, type TestServer } from '../support/servers.js';
 import { until } from '../support/until.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig } from './rig.js';
+import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, registryAt, type Rig } from './rig.js';
 
 describe('requests for blobs to the API of a registry', () => {
   const closing: { close(): Promise<void> }[] = [];
@@ -111,6 +112,22 @@ describe('requests for blobs to the API of a registry', () => {
       expect(refused).to.equal(0);
       // The second time it is known where each blob is.
       expect(front.seen).to.have.length(1 + image.blobs.length + 1);
+    });
+
+    it('are counted for all prefixes of one host together', async () => {
+      const storage = await started(startServer((_request, response) => response.end(blob)));
+      const registry = await redirecting(storage);
+      const rig = openRig(`${registry.authority}/team`);
+      const other = createRegistryClient(registryAt(`${registry.authority}/other`), rig.transport);
+      await readAll((await open(rig)).body);
+      const told: string[] = [];
+      const opened = Array.from({ length: 5 }, async (_, nth) => {
+        const client = nth % 2 === 0 ? rig.client : other;
+        const onConnection = (holds: boolean): number => told.push(holds ? 'asks' : 'waits');
+        await readAll((await open({ ...rig, client }, { digest: nthDigest(nth), onConnection })).body);
+      });
+      await Promise.all(opened);
+      expect(told.filter((word) => word === 'waits')).to.have.length(1);
     });
 
     it('that wait are told of a 429 of another one, without being sent', async () => {
