@@ -41,10 +41,10 @@ describe('the scenarios of the comparison', () => {
     }
   });
 
-  it('run the same tool twice wherever tools are compared in health', () => {
+  it('run the same tool twice wherever the ratio that is wanted is close to one', () => {
     const pairs = scenarios.filter(({ entrants }) => entrants.some(({ contender }) => contender.controlOf !== null));
     expect(pairs.map(({ name }) => name)).to.deep.equal([
-      ...['healthy', 'loopback', 'fast-link', 'long-link-1', 'long-link-4', 'redirecting', 'one-gib'],
+      ...['healthy', 'loopback', 'fast-link', 'redirecting', 'one-gib'],
     ]);
   });
 });
