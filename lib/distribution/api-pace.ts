@@ -4,7 +4,7 @@ import { ExchangeError } from './wire-error.js';
 
 /** One request to the API, as far as its pace is concerned. */
 export interface PacedRequest {
-  /** The head of its answer is here. */
+  /** The head of its answer is here, and is no 429. */
   answered(): void;
 }
 
@@ -35,6 +35,15 @@ export interface ApiPace {
 const windowMs = 1_050;
 
 /**
+ * Manifests wait for nobody, and without end they would fill every window: whoever has been the first in the queue for
+ * as long goes all the same. Longer than one window, or it would go while those are on their way that fill it.
+ */
+const maxFirstMs = 2 * windowMs;
+
+/** What was sent and answered within so long has arrived within a second. */
+const provenWithinMs = 1_000;
+
+/**
  * What is asked of a registry's API within a window at first, manifests and tokens included: the strictest of the big
  * registries allow some 5 a second and address. A pull of ten layers has begun all of them after two windows more; the
  * bytes, which take longer, come from elsewhere.
@@ -51,7 +60,7 @@ const mostLimit = 640;
  */
 const patience = 40;
 
-/** A 429 halves the limit, and it is not tried out again for as long. */
+/** A 429 halves the limit, and it is not raised again for as long. */
 const humbleMs = 10 * 60_000;
 
 /** Some registries redirect large blobs only, or are told to stop: so many in a row that it served itself. */
@@ -59,6 +68,13 @@ const servedInARowToBelieve = 16;
 
 /** Where there is no pace. */
 const uncounted: PacedRequest = { answered: () => undefined };
+
+interface Sent {
+  readonly sentAtMs: number;
+  /** When it was answered, else sent. */
+  readonly atMs: number;
+  readonly isAnswered: boolean;
+}
 
 interface Waiting {
   readonly enter: (request: PacedRequest) => void;
@@ -77,10 +93,12 @@ export function createApiPace(): ApiPace {
   let waitedInARow = 0;
   let growsFromMs = -Infinity;
   let limitedAtMs = -Infinity;
-  /** The last requests: when they were answered, else sent; oldest first. */
-  let last: { readonly atMs: number }[] = [];
+  /** By `atMs`, oldest first. */
+  let last: Sent[] = [];
   // A set keeps the order of arrival.
   const queue = new Set<Waiting>();
+  /** Since when the first of them has been the first. */
+  let firstSinceMs = 0;
   let timeout: NodeJS.Timeout | null = null;
 
   function untilFreeMs(): number {
@@ -88,9 +106,14 @@ export function createApiPace(): ApiPace {
     return earliest === undefined ? 0 : Math.max(0, earliest.atMs + windowMs - monotonicMs());
   }
 
+  function untilTurnMs(): number {
+    return known === 'serves' ? 0 : Math.min(untilFreeMs(), Math.max(0, firstSinceMs + maxFirstMs - monotonicMs()));
+  }
+
   function count(): PacedRequest {
     if (known === 'serves') return uncounted;
-    const sent = { atMs: monotonicMs() };
+    const sentAtMs = monotonicMs();
+    const sent: Sent = { sentAtMs, atMs: sentAtMs, isAnswered: false };
     last.push(sent);
     if (last.length >= 2 * mostLimit) last = last.slice(-mostLimit);
     return {
@@ -98,9 +121,23 @@ export function createApiPace(): ApiPace {
         const index = last.indexOf(sent);
         if (index === -1) return;
         last.splice(index, 1);
-        last.push({ atMs: monotonicMs() });
+        last.push({ sentAtMs, atMs: monotonicMs(), isAnswered: true });
+        learnFromAnswers();
       },
     };
+  }
+
+  /** Manifests do not wait: when more were answered within a second than blobs may be asked for, these may as well. */
+  function learnFromAnswers(): void {
+    const nowMs = monotonicMs();
+    if (nowMs < growsFromMs || limit >= mostLimit || last.length <= limit) return;
+    let proven = 0;
+    for (const { sentAtMs, isAnswered } of last) {
+      if (isAnswered && sentAtMs > nowMs - provenWithinMs) proven += 1;
+    }
+    if (proven <= limit) return;
+    limit = Math.min(proven, mostLimit);
+    letIn();
   }
 
   function grow(): void {
@@ -115,12 +152,13 @@ export function createApiPace(): ApiPace {
     if (timeout !== null) clearTimeout(timeout);
     timeout = null;
     for (const waiting of queue) {
-      const waitMs = known === 'serves' ? 0 : untilFreeMs();
+      const waitMs = untilTurnMs();
       if (waitMs > 0) {
         timeout = setTimeout(letIn, Math.ceil(waitMs));
         return;
       }
       queue.delete(waiting);
+      firstSinceMs = monotonicMs();
       grow();
       waiting.enter(count());
     }
@@ -143,6 +181,8 @@ export function createApiPace(): ApiPace {
           return;
         }
         const stopListening = onAbort(signal, (reason) => {
+          const [first] = queue;
+          if (first === waiting) firstSinceMs = monotonicMs();
           queue.delete(waiting);
           letIn();
           reject(reason);
@@ -158,6 +198,7 @@ export function createApiPace(): ApiPace {
           },
         };
         onWaiting();
+        if (queue.size === 0) firstSinceMs = monotonicMs();
         queue.add(waiting);
         letIn();
       }),

@@ -187,7 +187,7 @@ export function createRegistryClient(
             pullId: request.pullId,
             signal,
           });
-          paced.answered();
+          if (answer.status !== 429) paced.answered();
           if (answer.status === 200) return { done: await take(answer, progress) };
           const { status, zone, answerer } = answer;
           const body = await readErrorBody(answer.body, [...(authorization?.secrets ?? []), ...answer.secrets]);

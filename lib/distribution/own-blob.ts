@@ -225,7 +225,7 @@ class OwnBlobOpening {
         async (headers) => {
           this.#inquiry?.asking(true);
           const answer = await this.#ways.send(headers, authorization, { onRedirect });
-          if (led === null) request.answered();
+          if (led === null && answer.status !== 429) request.answered();
           if (led === null && (answer.status === 200 || answer.status === 206)) {
             place.keep({ kind: 'served' }, servedLifeMs);
             pace.learn('served');

@@ -127,6 +127,43 @@ describe('the pace at the API of a registry', () => {
     expect(await doneAfterMs(5_000)).to.equal(1_000);
   });
 
+  it('learns from manifests, which wait for nobody, that more is allowed', async () => {
+    pace.learn('redirected');
+    const manifests = Array.from({ length: 30 }, () => pace.count());
+    await time.passMs(100);
+    for (const manifest of manifests) manifest.answered();
+    await time.passMs(1_100);
+    void ask(40);
+    expect(await doneAfterMs(0)).to.equal(30);
+  });
+
+  it('learns nothing from answers that took longer than a second, from none, nor in the time after a 429', async () => {
+    pace.learn('redirected');
+    const late = Array.from({ length: 30 }, () => pace.count());
+    await time.passMs(1_010);
+    for (const manifest of late) manifest.answered();
+    await time.passMs(1_100);
+    for (let sent = 0; sent < 30; sent += 1) pace.count();
+    await time.passMs(1_100);
+    pace.failed(tooMany('registry', 429, 'metadata'));
+    for (let sent = 0; sent < 30; sent += 1) pace.count().answered();
+    await time.passMs(1_100);
+    void ask(10);
+    expect(await doneAfterMs(0)).to.equal(2);
+  });
+
+  it('lets one blob go in 2.1 s at the least, however many manifests are asked for', async () => {
+    pace.learn('redirected');
+    pace.failed(tooMany());
+    const manifests = setInterval(() => pace.count().answered(), 50);
+    await time.passMs(1_000);
+    void ask(5);
+    expect(await doneAfterMs(2_090)).to.equal(0);
+    expect(await doneAfterMs(20)).to.equal(1);
+    expect(await doneAfterMs(8_400)).to.equal(5);
+    clearInterval(manifests);
+  });
+
   it('is halved by a 429, which those who wait are told, too', async () => {
     pace.learn('redirected');
     void ask(5);
