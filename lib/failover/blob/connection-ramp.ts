@@ -2,10 +2,10 @@ import { performance, type EventLoopUtilization } from 'node:perf_hooks';
 import { loopMs } from '../../policy/loop-timer.js';
 
 /** Long enough for a rate that is not one burst, short enough to be through with it in a large layer. */
-const measureMs = 250;
+const measureMs = 200;
 
 /** What new connections take to bring their first bytes, on a long link and with TLS. */
-const settleMs = 250;
+const settleMs = 200;
 
 /** Twice the connections have to bring so much more, or they are of no use: less is what a link sways by. */
 const worthwhileRise = 1.2;
