@@ -21,12 +21,17 @@ export interface Ask {
   readonly isLast: boolean;
   /** Nobody else may bring a byte. */
   readonly isAlone: boolean;
+  /** Whether somebody else has not had a turn yet. */
+  readonly mayLeaveFor: (other: Candidate) => boolean;
   /** The first byte that counts: work has moved to this candidate. */
   readonly onFirstByte: () => void;
 }
 
 /** How asking one candidate ended that did not fail. */
-export type Delivered = 'complete' | 'overtaken';
+export type Delivered =
+  | 'complete'
+  /** Somebody else should go on: it was overtaken, failed or was late elsewhere, or wants to be left alone. */
+  | 'left';
 
 /** What the fetch of a blob is told of its delivery. */
 export interface DeliveryListener {
@@ -68,7 +73,7 @@ export class BlobDelivery {
   }
 
   /**
-   * Lets one candidate bring what comes next, until the blob is complete or somebody else has overtaken it.
+   * Lets one candidate bring what comes next, until the blob is complete or somebody else should go on.
    *
    * @throws ExchangeError of this candidate, SinkError, LeftQueueError, or the signal's own reason
    */
@@ -77,6 +82,7 @@ export class BlobDelivery {
     const watch = new HeadWatch(this.#context, (late, delayMs) => this.#startHedge(ask, late, delayMs));
     this.#ask = ask;
     const stopListening = this.#context.sources.onSuspicion(this.#window.tell);
+    const hadFailed = this.#context.sources.hasFailed(ask.candidate, 'layers');
     let own: Flight | null = null;
     let isFirst = true;
     try {
@@ -87,9 +93,10 @@ export class BlobDelivery {
         signal.throwIfAborted();
         if (this.#mustYield) {
           own?.cut();
+          watch.pause();
           await this.#enter(ask);
         }
-        if (this.#settleRace(offset) === ask.candidate) return 'overtaken';
+        if (this.#settleRace(offset) === ask.candidate) return 'left';
         const taken = this.#window.take(offset);
         if (taken !== null) {
           if (isFirst && taken.from.candidate === ask.candidate) {
@@ -101,7 +108,7 @@ export class BlobDelivery {
         }
         if (own?.end?.kind === 'failed' && own.arrived <= offset) throw own.end.error;
         if (this.#window.covering(offset) === null) {
-          if (this.#mustLeave(ask)) return 'overtaken';
+          if (this.#mustLeave(ask, hadFailed)) return 'left';
           own = this.#startOwn(ask, offset);
         }
         this.#ahead.fill(offset);
@@ -169,10 +176,18 @@ export class BlobDelivery {
     return overtaken.late;
   }
 
-  /** Whether its next request should be somebody else's, since it was late elsewhere in this pull. */
-  #mustLeave({ candidate, isAlone }: Ask): boolean {
+  /** Whether its next request should be somebody else's, for what it did elsewhere or beside since it was its turn. */
+  #mustLeave(ask: Ask, hadFailed: boolean): boolean {
+    const { candidate, isAlone } = ask;
     const { sources } = this.#context;
-    return !isAlone && sources.isSuspect(candidate, 'layers') && this.#trusted(candidate).length > 0;
+    if (!this.#listener.eligible().includes(candidate)) return true;
+    const isWell = !sources.isSuspect(candidate, 'layers') && (hadFailed || !sources.hasFailed(candidate, 'layers'));
+    return !isAlone && !isWell && this.#hasOthers(ask, candidate);
+  }
+
+  /** Whether what one candidate was to bring would be somebody's who is trusted. */
+  #hasOthers(ask: Ask, but: Candidate): boolean {
+    return this.#trusted(but).some((other) => other === ask.candidate || ask.mayLeaveFor(other));
   }
 
   /** Those that neither failed nor are suspect, but for this one. */
@@ -220,10 +235,10 @@ export class BlobDelivery {
     return flight;
   }
 
-  #startHedge({ isAlone }: Ask, late: Flight, delayMs: number): void {
-    if (isAlone || this.#hedge.isOn) return;
+  #startHedge(ask: Ask, late: Flight, delayMs: number): void {
+    if (ask.isAlone || this.#hedge.isOn) return;
     if (this.#context.sources.isSuspect(late.candidate, 'layers')) {
-      this.#giveUp(late.candidate);
+      if (this.#hasOthers(ask, late.candidate)) this.#giveUp(late.candidate);
       return;
     }
     const [candidate] = this.#trusted(late.candidate).filter((other) => !this.#failedBeside.has(other));
@@ -236,7 +251,6 @@ export class BlobDelivery {
 
   /** One that was late elsewhere is late here too: whatever it was to bring is for those who are trusted. */
   #giveUp(candidate: Candidate): void {
-    if (this.#trusted(candidate).length === 0) return;
     for (const flight of this.#window.open) if (flight.candidate === candidate) flight.cut();
   }
 

@@ -75,6 +75,10 @@ class BlobFetch {
   readonly #ruledOut = new Set<Candidate>();
   /** Candidates whose bytes were part of a mixture with a wrong digest. */
   readonly #tainted = new Set<string>();
+  /** Those that had their turn in this walk. */
+  readonly #asked = new Set<Candidate>();
+  /** Whose turn it is. */
+  #turn: Candidate | null = null;
   /** Candidates that had a redirect refused once already; a fresh one was asked for. */
   readonly #refreshed = new Set<Candidate>();
   #mismatches = 0;
@@ -147,15 +151,16 @@ class BlobFetch {
 
   /** Asks the candidates one after another. True when the blob is in the sink. */
   async #walk(): Promise<boolean> {
-    const asked = new Set<Candidate>();
+    const asked = this.#asked;
+    asked.clear();
     for (;;) {
       const [candidate, ...rest] = this.#askable().filter((other) => !asked.has(other));
       if (candidate === undefined || this.#mismatches >= maxMismatches) return false;
       asked.add(candidate);
       const asking = await this.#ask(candidate, this.#isLast(candidate, rest));
       if (asking === 'complete') return true;
-      // It has not failed: when whoever overtook it fails, it is asked again.
-      if (asking === 'overtaken') asked.delete(candidate);
+      // It has not failed in its turn: when those who go on in its place fail, it is asked again.
+      if (asking === 'left') asked.delete(candidate);
     }
   }
 
@@ -171,8 +176,12 @@ class BlobFetch {
     const isAlone = this.#mismatches > 0;
     if (isAlone && this.#assembly.contributors.some((source) => source !== candidate.registry)) {
       await this.#startOver();
+    } else if (isAlone) {
+      // What somebody else has brought ahead is not to get in.
+      this.#delivery.clear();
     }
     this.#holder ??= candidate;
+    this.#turn = candidate;
     for (let fruitless = 0; ;) {
       const startedAtMs = monotonicMs();
       const before = this.#assembly.offset;
@@ -181,11 +190,12 @@ class BlobFetch {
           candidate,
           isLast,
           isAlone,
+          mayLeaveFor: (other) => !this.#asked.has(other),
           onFirstByte: () => {
             this.#takeOver(candidate);
           },
         });
-        if (delivered === 'overtaken') return 'overtaken';
+        if (delivered === 'left') return 'left';
         const settled = await this.#settle();
         if (settled === 'start-over') continue;
         return settled === 'verified' ? 'complete' : 'failed';
@@ -300,6 +310,8 @@ class BlobFetch {
   #overtaken({ late, by, reason }: Overtaken): void {
     this.#holder = by;
     this.#lost = null;
+    // It may have been left alone for a while earlier in this walk.
+    this.#asked.delete(by);
     this.#context.sources.movedOver({
       phase: 'layers',
       from: late.registry,
@@ -314,7 +326,8 @@ class BlobFetch {
   #failedBeside(candidate: Candidate, error: unknown, startedAtMs: number): void {
     const judged = this.#judge(error, candidate);
     this.#writeDown(candidate, judged, startedAtMs);
-    if (judged.judgement.verdict === 'next') this.#ruledOut.add(candidate);
+    // Whoever brings other parts of it has the blob: in its turn it is asked once more for what was missing.
+    if (judged.judgement.verdict === 'next' && candidate !== this.#turn) this.#ruledOut.add(candidate);
   }
 
   /** A registry's bytes are proven wrong: it is ill, and serves this blob no more. */
