@@ -8,7 +8,8 @@ import { HedgeGate, type HedgeSettings } from '../../../lib/failover/hedge.js';
 import { HedgeBytes } from '../../../lib/failover/hedge-bytes.js';
 import { Sources } from '../../../lib/failover/sources.js';
 import { ConnectionRamps } from '../../../lib/failover/transfer.js';
-import { createTransferBudget } from '../../../lib/failover/transfer-budget.js';
+import { FixedRamps } from './fixed-ramps.js';
+import { createTransferBudget, type TransferBudget } from '../../../lib/failover/transfer-budget.js';
 import { parseTransferOptions, type TransferOptions } from '../../../lib/failover/transfer-options.js';
 import { openOptionBag } from '../../../lib/policy/option-bag.js';
 import { resolveLimits, type Timeouts } from '../../../lib/policy/limits.js';
@@ -93,6 +94,8 @@ export interface HeartRigOptions {
   readonly hedge?: HedgeSettings;
   /** Default: a puller's own, but for hedges. */
   readonly transfer?: Omit<TransferOptions, 'hedge'>;
+  /** For each blob and registry, however fast the link is; default: as many as prove to be of use. */
+  readonly connections?: number;
   readonly maxRetryAfterMs?: number;
 }
 
@@ -103,6 +106,7 @@ export interface HeartRig {
   readonly candidates: readonly Candidate[];
   readonly transport: Transport;
   readonly hedge: HedgeGate;
+  readonly budget: TransferBudget;
   /** A pull of its own: its own view of the registries, its own signal. */
   openPull(): HeartPull;
   /** `A` for the first registry's prefix, and so on. */
@@ -174,7 +178,10 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
     hedge: hedging,
   };
   const budget = createTransferBudget(transfer);
-  const ramps = new ConnectionRamps(transfer.connectionsPerBlob);
+  const ramps =
+    options.connections === undefined
+      ? new ConnectionRamps(transfer.connectionsPerBlob)
+      : new FixedRamps(options.connections);
   const limits = resolveLimits([{ path: 'timeouts', timeouts: options.timeouts ?? fastTimeouts }]);
   const nameOf = (registry: string): Name => {
     const name = names[candidates.findIndex((candidate) => candidate.registry === registry)];
@@ -187,6 +194,7 @@ export async function openHeartRig(options: HeartRigOptions): Promise<HeartRig> 
     candidates,
     transport,
     hedge,
+    budget,
     nameOf,
     double: (name) => {
       const double = places[names.indexOf(name)]?.double ?? null;
