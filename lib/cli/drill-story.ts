@@ -64,17 +64,19 @@ export class DrillStory {
     this.#print([]);
     this.#print([strong('What was fetched from whom')]);
     this.#print([]);
-    const transfers = outcome.transfers.map(({ registry, requests, sentBytes, arrivedBytes, agrees }) => [
+    const transfers = outcome.transfers.map(({ registry, requests, sentBytes, arrivedBytes, agrees, ...effort }) => [
       this.#names.registry(registry),
       String(requests),
       sentBytes.toLocaleString('en-US'),
       arrivedBytes.toLocaleString('en-US'),
+      effort.wastedBytes.toLocaleString('en-US'),
+      `${effort.hedges.won} / ${effort.hedges.lost}`,
       agrees === null ? dim('a pull failed') : agrees ? good('they agree') : bad('they differ'),
     ]);
     for (const line of tableLines(
-      ['registry', 'requests', 'bytes by its log', 'by the events', ''],
+      ['registry', 'requests', 'bytes by its log', 'by the events', 'of no use', 'hedges won / lost', ''],
       transfers,
-      [1, 2, 3],
+      [1, 2, 3, 4, 5],
     )) {
       this.#print(line);
     }

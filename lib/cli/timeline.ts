@@ -1,6 +1,6 @@
 import type { PullEvent } from '../events/pull-event.js';
-import type { PullReport } from '../vocabulary/report.js';
-import { showBytes, showMs } from './amounts.js';
+import type { PullReport, Served } from '../vocabulary/report.js';
+import { showBytes, showCount, showMs } from './amounts.js';
 import { bad, dim, good, type Line, warning } from './line.js';
 
 /** What people call things. */
@@ -98,15 +98,25 @@ export function describeEvent(event: PullEvent, names: Names): Line | null {
   }
 }
 
-/** From whom an image came: `2.0 MB from quay.io, 4.6 MB from docker.io`. */
+/** From whom an image came: `2.0 MB from quay.io, 4.6 MB from docker.io (1 hedge won, 64.0 kB of no use)`. */
 export function describeSources(report: PullReport, names: Names): string {
   const { bytes, served } = report;
   const parts = [
     ...(bytes.local > 0 ? [`${showBytes(bytes.local)} were here`] : []),
     ...(bytes.kept > 0 ? [`${showBytes(bytes.kept)} kept from before`] : []),
-    ...served.map(({ registry, bytes: sent }) => `${showBytes(sent)} from ${names.registry(registry)}`),
+    ...served.map((one) => `${showBytes(one.bytes)} from ${names.registry(one.registry)}${describeEffort(one)}`),
   ];
   return parts.length === 0 ? 'nothing had to be fetched' : parts.join(', ');
+}
+
+/** What was asked twice for it; nothing on a day without faults. */
+function describeEffort({ hedges, wastedBytes }: Served): string {
+  const parts = [
+    ...(hedges.won > 0 ? [`${showCount(hedges.won, 'hedge')} won`] : []),
+    ...(hedges.lost > 0 ? [`${showCount(hedges.lost, 'hedge')} lost`] : []),
+    ...(wastedBytes > 0 ? [`${showBytes(wastedBytes)} of no use`] : []),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
 }
 
 /** Enough of a digest to find it again. */

@@ -1,5 +1,6 @@
 import type { PullEvent } from '../events/pull-event.js';
 import type { LoggedRequest } from '../testing/request-log.js';
+import type { Served } from '../vocabulary/report.js';
 
 /** What one registry sent, told by both ends. */
 export interface Transfer {
@@ -11,6 +12,9 @@ export interface Transfer {
   readonly sentBytes: number;
   /** Bytes of them that arrived, by the reports in the events. */
   readonly arrivedBytes: number;
+  /** Of these, those that were of no use, and hedges with it, by the same reports. */
+  readonly wastedBytes: number;
+  readonly hedges: { readonly won: number; readonly lost: number };
   /** Whether both ends say the same; null when a pull did not succeed, and so reports no bytes per registry. */
   readonly agrees: boolean | null;
 }
@@ -23,17 +27,21 @@ export interface RegistryLog {
 
 /** Compares what each registry says it sent with what the events say arrived from it. */
 export function compareTransfers(logs: readonly RegistryLog[], events: readonly PullEvent[]): readonly Transfer[] {
-  const arrived = arrivedBytes(events);
+  const reported = reportedBy(events);
   const allSucceeded = !events.some(({ type }) => type === 'pull:failed' || type === 'pull:aborted');
   return logs.map(({ prefix, requests }) => {
     const content = requests.filter(isContent);
     const sentBytes = content.reduce((sum, request) => sum + (isError(request) ? 0 : request.bytesSent), 0);
-    const arrivedBytes = arrived.get(prefix) ?? 0;
+    const served = reported.filter(({ registry }) => registry === prefix);
+    const sum = (count: (one: Served) => number): number => served.reduce((total, one) => total + count(one), 0);
+    const arrivedBytes = sum(({ bytes }) => bytes);
     return {
       registry: prefix,
       requests: content.filter(({ kind }) => kind !== 'storage').length,
       sentBytes,
       arrivedBytes,
+      wastedBytes: sum(({ wastedBytes }) => wastedBytes),
+      hedges: { won: sum(({ hedges }) => hedges.won), lost: sum(({ hedges }) => hedges.lost) },
       agrees: allSucceeded ? sentBytes === arrivedBytes : null,
     };
   });
@@ -49,12 +57,9 @@ function isError({ status }: LoggedRequest): boolean {
 }
 
 /** A pull that joined another one reports the bytes of that one: they arrived once. */
-function arrivedBytes(events: readonly PullEvent[]): ReadonlyMap<string, number> {
+function reportedBy(events: readonly PullEvent[]): readonly Served[] {
   const joined = new Set(events.flatMap((event) => (event.type === 'pull:joined' ? [event.pullId] : [])));
-  const sums = new Map<string, number>();
-  for (const event of events) {
-    if (event.type !== 'pull:succeeded' || joined.has(event.pullId)) continue;
-    for (const { registry, bytes } of event.report.served) sums.set(registry, (sums.get(registry) ?? 0) + bytes);
-  }
-  return sums;
+  return events.flatMap((event) =>
+    event.type === 'pull:succeeded' && !joined.has(event.pullId) ? event.report.served : [],
+  );
 }

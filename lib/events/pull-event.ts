@@ -3,7 +3,7 @@ import type { ErrorCode } from '../vocabulary/error-code.js';
 import type { Operation } from '../vocabulary/operation.js';
 import type { Phase, RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason, Verdict } from '../vocabulary/reason.js';
-import type { Attempt, PullBytes, PullReport, Resolution } from '../vocabulary/report.js';
+import type { Attempt, PullBytes, PullReport, Resolution, Served } from '../vocabulary/report.js';
 import type { Route } from '../vocabulary/route.js';
 
 /** What every payload has. */
@@ -85,6 +85,8 @@ export interface PullProgressed extends OfPull<'pull:progressed'> {
   readonly phase: Phase;
   readonly bytes: PullBytes;
   readonly layers: readonly LayerProgress[];
+  /** What each registry contributed so far, as the report will say it. */
+  readonly served: readonly Served[];
 }
 /** One attempt at one registry failed. Once per entry of the report's `attempts`; for one that joined, from then on. */
 export interface RegistryFailed extends OfPull<'registry:failed'> {

@@ -1,18 +1,13 @@
 import { epochMs, monotonicMs } from '../clock/time.js';
-import type { Judgement } from '../health/verdict.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, Served } from '../vocabulary/report.js';
 import type { Candidate } from './candidate.js';
 import type { MeasuredRate } from './blob/flight-meter.js';
+import { Contribution } from './contribution.js';
+import type { FailedTry } from './failed-try.js';
 import type { HeartObserver } from './heart-observer.js';
-
-/** What a pull's view tells those who share one of its fetches. */
-export interface SourcesListener {
-  failed(failure: FailedTry): void;
-  movedOver(failover: Failover): void;
-  delivered(candidate: Candidate, bytes: number): void;
-}
+import { ObjectListeners, type SourcesListener } from './object-listeners.js';
 
 /** A failover, and the object whose work moved. */
 export type MovedWork = Failover & { readonly object: string };
@@ -24,18 +19,6 @@ export interface PlannedOrder {
   readonly layers: readonly Candidate[];
   /** Until when a candidate asked to be left alone before this pull, per phase, on the monotonic clock. */
   readonly limitedUntilMs?: (candidate: Candidate) => readonly (readonly [RegistryPhase, number])[];
-}
-
-/** A failed try, before it is written down. */
-export interface FailedTry {
-  readonly candidate: Candidate;
-  readonly phase: RegistryPhase;
-  /** The tag or digest that was asked for. */
-  readonly object: string;
-  readonly judgement: Judgement;
-  readonly startedAtMs: number;
-  /** Body bytes that arrived and are kept. */
-  readonly bytes: number;
 }
 
 /** What one pull knows of one candidate. */
@@ -50,13 +33,7 @@ interface SourceState {
   readonly missing: Set<string>;
   readonly limitedUntilMs: Map<RegistryPhase, number>;
   readonly delivered: Set<RegistryPhase>;
-  readonly objects: Set<string>;
-  bytes: number;
-  wastedBytes: number;
-  /** Connections for blobs that are open now, and the most that were. */
-  connections: number;
-  mostConnections: number;
-  readonly hedges: { won: number; lost: number };
+  readonly contribution: Contribution;
   /** The best of its connections, and the longest silence of any, in this pull. */
   rate: MeasuredRate | null;
   /** One that was overtaken is still waited for, to learn whether it is dead. */
@@ -82,7 +59,7 @@ export class Sources {
   readonly #failovers = new Map<string, Failover>();
   readonly #demotionListeners = new Set<(candidate: Candidate, phase: RegistryPhase) => void>();
   readonly #suspicionListeners = new Set<() => void>();
-  readonly #listeners = new Map<string, Set<SourcesListener>>();
+  readonly #listeners = new ObjectListeners();
   #failures = 0;
 
   constructor(plan: PlannedOrder, observer: HeartObserver) {
@@ -98,12 +75,7 @@ export class Sources {
         missing: new Set(),
         limitedUntilMs: new Map(plan.limitedUntilMs?.(candidate) ?? []),
         delivered: new Set(),
-        objects: new Set(),
-        bytes: 0,
-        wastedBytes: 0,
-        connections: 0,
-        mostConnections: 0,
-        hedges: { won: 0, lost: 0 },
+        contribution: new Contribution(),
         rate: null,
         isWatched: false,
       });
@@ -146,26 +118,20 @@ export class Sources {
   }
 
   #tellFailed(failure: FailedTry): void {
-    for (const listener of this.#listeners.get(failure.object) ?? []) listener.failed(failure);
+    for (const listener of this.#listeners.of(failure.object)) listener.failed(failure);
   }
 
   /** Writes down what a fetch that this pull shares with another one has seen; that one told of its registry's health. */
   failedElsewhere(failure: Omit<FailedTry, 'candidate'> & { readonly registry: string }): void {
-    const candidate = this.candidates.find(({ registry }) => registry === failure.registry);
+    const candidate = this.#candidateOf(failure.registry);
     if (candidate === undefined) return;
     this.#learn({ ...failure, candidate }, false);
     this.#tellFailed({ ...failure, candidate });
   }
 
-  /** Hears of everything that concerns one object; returns what stops it. */
+  /** Hears of everything that concerns one object, and of its connections now; returns what stops it. */
   listen(object: string, listener: SourcesListener): () => void {
-    const listeners = this.#listeners.get(object) ?? new Set();
-    this.#listeners.set(object, listeners);
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0) this.#listeners.delete(object);
-    };
+    return this.#listeners.listen(object, listener);
   }
 
   #learn(failure: FailedTry, tellHealth: boolean): void {
@@ -275,18 +241,22 @@ export class Sources {
   }
 
   /** A connection for a blob is being used; returns what tells that it is not any more. */
-  connected(candidate: Candidate): () => void {
-    const state = this.#state(candidate);
-    state.connections += 1;
-    state.mostConnections = Math.max(state.mostConnections, state.connections);
+  connected(candidate: Candidate, object: string): () => void {
+    const ends = [this.#state(candidate).contribution.connected(), this.#listeners.connected(object, candidate)];
     return () => {
-      state.connections -= 1;
+      for (const end of ends) end();
     };
+  }
+
+  /** The same, of a fetch that this pull shares. */
+  connectedElsewhere(registry: string, object: string): () => void {
+    const candidate = this.#candidateOf(registry);
+    return candidate === undefined ? () => {} : this.connected(candidate, object);
   }
 
   /** Connections to this candidate that fetch blobs of this pull now. */
   connectionsTo(candidate: Candidate): number {
-    return this.#state(candidate).connections;
+    return this.#state(candidate).contribution.connections;
   }
 
   /** What one connection has shown. */
@@ -309,14 +279,28 @@ export class Sources {
     return Math.max(0, ...others.map((other) => this.#state(other).rate?.bytesPerSecond ?? 0)) * floorShare;
   }
 
-  /** A hedge with this candidate has ended. */
-  hedged(candidate: Candidate, how: 'won' | 'lost'): void {
-    this.#state(candidate).hedges[how] += 1;
+  /** A candidate that was asked for an object as the second one, since another was late, was the faster one or not. */
+  hedged(candidate: Candidate, object: string, how: 'won' | 'lost'): void {
+    this.#state(candidate).contribution.hedged(how);
+    for (const listener of this.#listeners.of(object)) listener.hedged(candidate, how);
   }
 
-  /** Bytes that this candidate sent were of no use. */
-  wasted(candidate: Candidate, bytes: number): void {
-    this.#state(candidate).wastedBytes += bytes;
+  /** The same, seen by a fetch that this pull shares. */
+  hedgedElsewhere(registry: string, object: string, how: 'won' | 'lost'): void {
+    const candidate = this.#candidateOf(registry);
+    if (candidate !== undefined) this.hedged(candidate, object, how);
+  }
+
+  /** Bytes of an object that this candidate delivered were of no use. */
+  wasted(candidate: Candidate, object: string, bytes: number): void {
+    this.#state(candidate).contribution.wasted(bytes);
+    for (const listener of this.#listeners.of(object)) listener.wasted(candidate, bytes);
+  }
+
+  /** The same, seen by a fetch that this pull shares. */
+  wastedElsewhere(registry: string, object: string, bytes: number): void {
+    const candidate = this.#candidateOf(registry);
+    if (candidate !== undefined) this.wasted(candidate, object, bytes);
   }
 
   /** A circuit opened while this pull runs: what others have learnt holds here too. */
@@ -336,20 +320,19 @@ export class Sources {
   delivered(candidate: Candidate, phase: RegistryPhase, object: string, bytes: number): void {
     const state = this.#state(candidate);
     state.delivered.add(phase);
-    state.objects.add(object);
-    state.bytes += bytes;
-    for (const listener of this.#listeners.get(object) ?? []) listener.delivered(candidate, bytes);
+    state.contribution.delivered(object, bytes);
+    for (const listener of this.#listeners.of(object)) listener.delivered(candidate, bytes);
   }
 
   /** The same, seen by a fetch that this pull shares. */
   deliveredElsewhere(registry: string, object: string, bytes: number): void {
-    const candidate = this.candidates.find((own) => own.registry === registry);
+    const candidate = this.#candidateOf(registry);
     if (candidate !== undefined) this.delivered(candidate, 'layers', object, bytes);
   }
 
   /** Work moved from one candidate to another; told once per phase × from → to. */
   movedOver({ object, ...failover }: MovedWork): void {
-    for (const listener of this.#listeners.get(object) ?? []) listener.movedOver(failover);
+    for (const listener of this.#listeners.of(object)) listener.movedOver(failover);
     const key = `${failover.phase} ${failover.from} ${failover.to}`;
     if (this.#failovers.has(key)) return;
     this.#failovers.set(key, failover);
@@ -370,13 +353,9 @@ export class Sources {
     return [...this.#failovers.values()];
   }
 
-  /** What each candidate contributed, those that did, in the plan's order. */
+  /** What each candidate contributed, those that sent anything or were asked as a hedge, in the plan's order. */
   get served(): readonly Served[] {
-    return this.candidates.flatMap((candidate) => {
-      const { objects, bytes } = this.#state(candidate);
-      // Engines that pull by themselves do not tell of every byte.
-      return objects.size === 0 ? [] : [{ registry: candidate.registry, objects: objects.size, bytes }];
-    });
+    return this.candidates.flatMap((candidate) => this.#state(candidate).contribution.served(candidate.registry) ?? []);
   }
 
   /** The last reason of a candidate's failures, for whoever takes its work over. */
@@ -388,6 +367,10 @@ export class Sources {
     this.#failures += 1;
     this.#state(candidate).failedAt.set(phase, this.#failures);
     for (const listener of this.#demotionListeners) listener(candidate, phase);
+  }
+
+  #candidateOf(registry: string): Candidate | undefined {
+    return this.candidates.find((candidate) => candidate.registry === registry);
   }
 
   #state(candidate: Candidate): SourceState {

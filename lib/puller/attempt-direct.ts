@@ -93,7 +93,9 @@ export function reasonToPullDirectly(context: HeartContext, error: unknown): Rea
 
 function isOutOfReach({ sources }: HeartContext): boolean {
   const { attempts, candidates, served } = sources;
-  if (served.length > 0 || !attempts.every(({ reason }) => unreachedCodes.has(reason.code))) return false;
+  // Whoever was only asked as a hedge is listed too.
+  if (served.some(({ objects }) => objects > 0) || !attempts.every(({ reason }) => unreachedCodes.has(reason.code)))
+    return false;
   return candidates.every(({ registry }) => attempts.some((attempt) => attempt.registry === registry));
 }
 

@@ -50,7 +50,7 @@ export class Pull {
     this.#job = job;
     this.#run = run;
     this.#progress = new Progress((phase, bytes, layers) => {
-      run.callers.tell({ type: 'pull:progressed', phase, bytes, layers });
+      run.callers.tell({ type: 'pull:progressed', phase, bytes, layers, served: this.#served() });
     });
   }
 
@@ -161,11 +161,15 @@ export class Pull {
       replicaSet: this.#replicaSet,
       attempts: this.attempts,
       failovers: uniqueFailovers(this.#views.flatMap((view) => view.failovers)),
-      served: sumServed(this.#views.flatMap((view) => view.served)),
+      served: this.#served(),
       bytes: this.#progress.bytes(),
       timings: this.#stopwatch.timings(),
       route: this.#route ?? untakenRoute(this.#job.engine),
     };
+  }
+
+  #served(): readonly Served[] {
+    return sumServed(this.#views.flatMap((view) => view.served));
   }
 
   /** A pull that was parked has walked several times; its error tells of all of them. */
@@ -185,11 +189,23 @@ function uniqueFailovers(failovers: readonly Failover[]): readonly Failover[] {
   ];
 }
 
+/** One entry per registry of those of several walks, which follow one another. */
 function sumServed(served: readonly Served[]): readonly Served[] {
   const sums = new Map<string, Served>();
-  for (const { registry, objects, bytes } of served) {
-    const sum = sums.get(registry);
-    sums.set(registry, { registry, objects: objects + (sum?.objects ?? 0), bytes: bytes + (sum?.bytes ?? 0) });
+  for (const one of served) {
+    const sum = sums.get(one.registry);
+    sums.set(one.registry, sum === undefined ? one : addServed(sum, one));
   }
   return [...sums.values()];
+}
+
+function addServed(a: Served, b: Served): Served {
+  return {
+    registry: a.registry,
+    objects: a.objects + b.objects,
+    bytes: a.bytes + b.bytes,
+    wastedBytes: a.wastedBytes + b.wastedBytes,
+    connections: Math.max(a.connections, b.connections),
+    hedges: { won: a.hedges.won + b.hedges.won, lost: a.hedges.lost + b.hedges.lost },
+  };
 }

@@ -19,6 +19,8 @@ export interface ScriptedImage {
   readonly registries: readonly string[] | null;
 }
 
+const servedKeys: readonly string[] = ['registry', 'objects', 'bytes', 'wastedBytes', 'connections', 'hedges'];
+
 const keysOf: Readonly<Record<CheckedStep['kind'] | 'every-registry-fails', readonly string[]>> = {
   'registry-fails': ['registry', 'phase', 'because'],
   'every-registry-fails': ['phase', 'because'],
@@ -191,17 +193,32 @@ function servedOf(bag: OptionBag, fetched: number, image: ScriptedImage): readon
   if (raw === undefined) return null;
   const path = bag.pathOf('served');
   if (!Array.isArray(raw)) throw new InvalidOptionError(path, 'must be an array');
-  const served = (raw as readonly unknown[]).map((each, index): Served => {
-    const one = openOptionBag(`${path}[${index}]`, each, ['registry', 'objects', 'bytes']);
-    return {
-      registry: registryOf(one, 'registry', index, image),
-      objects: one.integer('objects', { min: 1 }) ?? 1,
-      bytes: one.integer('bytes', { min: 1 }) ?? 1,
-    };
-  });
+  const served = (raw as readonly unknown[]).map((each, index) =>
+    servedByOne(openOptionBag(`${path}[${index}]`, each, servedKeys), index, image),
+  );
   const sum = served.reduce((bytes, each) => bytes + each.bytes, 0);
   if (sum !== fetched) throw new InvalidOptionError(path, `must add up to the ${fetched} bytes fetched, got ${sum}`);
   return served;
+}
+
+function servedByOne(bag: OptionBag, place: number, image: ScriptedImage): Served {
+  const count = (from: OptionBag, key: string, max: number = Infinity): number | undefined =>
+    from.integer(key, { min: 0, max });
+  const objects = count(bag, 'objects') ?? 1;
+  const bytes = count(bag, 'bytes', objects === 0 ? 0 : undefined) ?? Math.min(1, objects);
+  const hedgesBag = bag.bag('hedges', ['won', 'lost']);
+  const hedges = { won: count(hedgesBag, 'won') ?? 0, lost: count(hedgesBag, 'lost') ?? 0 };
+  if (objects === 0 && hedges.won + hedges.lost === 0) {
+    throw new InvalidOptionError(bag.path, 'must have objects or hedges: a report names no registry that has neither');
+  }
+  return {
+    registry: registryOf(bag, 'registry', place, image),
+    objects,
+    bytes,
+    wastedBytes: count(bag, 'wastedBytes', bytes) ?? 0,
+    connections: count(bag, 'connections') ?? Math.min(1, bytes),
+    hedges,
+  };
 }
 
 function errorOf(bag: OptionBag): PullFailoverError {

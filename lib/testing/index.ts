@@ -49,6 +49,7 @@ export {
   type PullStep,
   type RegistryFailsOptions,
   type RegistryMishap,
+  type ServedOptions,
   type SucceedOptions,
 } from './pull-script.js';
 export { createPullerDouble, type PullCall, type PullerDouble, type ScriptOptions } from './puller-double.js';

@@ -29,16 +29,24 @@ export function sharesOf(
 ): readonly Served[] {
   const sums = new Map<string, Served>();
   let left = fetched;
-  for (const { registry, bytes: wanted } of [
-    { registry: holders.metadata, bytes: manifestBytes },
-    ...brought,
-    { registry: holders.layers, bytes: fetched },
-  ]) {
+  for (const { registry, phase, bytes: wanted } of [
+    { registry: holders.metadata, phase: 'metadata', bytes: manifestBytes },
+    ...brought.map((contribution) => ({ ...contribution, phase: 'layers' })),
+    { registry: holders.layers, phase: 'layers', bytes: fetched },
+  ] as const) {
     const bytes = Math.min(wanted, left);
     if (bytes === 0) continue;
     left -= bytes;
     const sum = sums.get(registry);
-    sums.set(registry, { registry, objects: (sum?.objects ?? 0) + 1, bytes: bytes + (sum?.bytes ?? 0) });
+    sums.set(registry, {
+      registry,
+      objects: (sum?.objects ?? 0) + 1,
+      bytes: bytes + (sum?.bytes ?? 0),
+      wastedBytes: 0,
+      // Of manifests nobody counts them.
+      connections: phase === 'layers' ? 1 : (sum?.connections ?? 0),
+      hedges: { won: 0, lost: 0 },
+    });
   }
   return [...sums.values()];
 }

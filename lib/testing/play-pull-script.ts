@@ -202,7 +202,8 @@ class ScriptedPull {
       doneBytes: bytes.total,
       registry: bytes.fetched === 0 ? null : this.#holders.layers,
     };
-    this.#run.callers.tell({ type: 'pull:progressed', phase: 'layers', bytes, layers: [layer] });
+    const served = step.served ?? sharesOf(bytes.fetched, this.#holders, this.#brought);
+    this.#run.callers.tell({ type: 'pull:progressed', phase: 'layers', bytes, layers: [layer], served });
     this.#enter('extract');
     this.#endPhase();
     const imageId = step.imageId ?? digestFor('config', reference.canonical);
@@ -226,7 +227,7 @@ class ScriptedPull {
       imageId,
       source: 'registry',
       resolution,
-      served: step.served ?? sharesOf(bytes.fetched, this.#holders, this.#brought),
+      served,
     };
   }
 

@@ -50,7 +50,23 @@ export interface SucceedOptions {
   /** Default: an image of about 20 MB, all of it fetched. */
   readonly bytes?: Partial<PullBytes>;
   /** Default: whoever the script lets do the work. The bytes must add up to `bytes.fetched`. */
-  readonly served?: readonly Served[];
+  readonly served?: readonly ServedOptions[];
+}
+
+/** What the report is to say of one registry. */
+export interface ServedOptions {
+  /** The registry's prefix; default the one at this place of the image's replica set. */
+  readonly registry?: string;
+  /** Default 1. */
+  readonly objects?: number;
+  /** Default 1. */
+  readonly bytes?: number;
+  /** At most `bytes`; default 0. */
+  readonly wastedBytes?: number;
+  /** Default 1, or 0 where it sent nothing. */
+  readonly connections?: number;
+  /** Default none; a registry that sent nothing must have some, or no report would name it. */
+  readonly hedges?: Partial<Served['hedges']>;
 }
 
 /** How a pull finds nobody who can serve it. */

@@ -44,13 +44,29 @@ export interface Failover {
 export type Resolution =
   'digest-given' | 'first-registry' | 'replica-confirmed' | 'remembered' | 'replica-unverified' | 'replica-diverged';
 
-/** What one registry contributed to a pull. */
+/**
+ * What one registry contributed to a pull. What belongs to a fetch that several pulls share counts for each of them,
+ * from when it takes part. Where an engine pulls by itself (the route `direct`), nobody sees its connections: 0.
+ */
 export interface Served {
+  /** The registry's prefix. */
   readonly registry: string;
-  /** Manifests and blobs, whole or in part. */
+  /** Manifests and blobs of which it sent anything; 0 where it was asked as a hedge and had sent nothing yet. */
   readonly objects: number;
-  /** Bytes that arrived from it, waste included; those of a fetch that several pulls share count for each of them. */
+  /** Bytes that arrived from it, waste included. */
   readonly bytes: number;
+  /**
+   * Of `bytes` those that were of no use and thrown away: another registry had brought the same, or was faster (a hedge
+   * and whom it overtook), they were not asked for, or they belonged to a manifest or blob that turned out wrong.
+   */
+  readonly wastedBytes: number;
+  /** The most connections that fetched blobs of this pull from it at the same time. */
+  readonly connections: number;
+  /**
+   * How often it was asked for what another registry was late with, and was the faster of the two (`won`) or not (`lost`:
+   * the late one came first after all, or this one failed).
+   */
+  readonly hedges: { readonly won: number; readonly lost: number };
 }
 
 /** Sizes in bytes, of all manifests and blobs of the image. */

@@ -37,7 +37,10 @@ const reportOf = (
 ): PullReport =>
   ({
     bytes: { total: 0, fetched: 0, kept: 0, local: 0, ...bytes },
-    served: served.map(([registry, sent]) => ({ registry, objects: 1, bytes: sent })),
+    served: served.map(([registry, sent]) => ({
+      ...{ registry, objects: 1, bytes: sent, wastedBytes: Math.floor(sent / 10), connections: 1 },
+      hedges: { won: 1, lost: 2 },
+    })),
   }) as unknown as PullReport;
 const failed = { error: { code: 'ERR_PULL_EXHAUSTED', message: 'none', retryable: true }, attempts: [] } as const;
 
@@ -198,8 +201,14 @@ describe('what was fetched from whom', () => {
       ]),
     ]);
     expect(compareTransfers(logs, events)).to.deep.equal([
-      { registry: 'a', requests: 2, sentBytes: 40, arrivedBytes: 40, agrees: true },
-      { registry: 'b', requests: 1, sentBytes: 60, arrivedBytes: 60, agrees: true },
+      {
+        ...{ registry: 'a', requests: 2, sentBytes: 40, arrivedBytes: 40, agrees: true },
+        ...{ wastedBytes: 3, hedges: { won: 2, lost: 4 } },
+      },
+      {
+        ...{ registry: 'b', requests: 1, sentBytes: 60, arrivedBytes: 60, agrees: true },
+        ...{ wastedBytes: 6, hedges: { won: 1, lost: 2 } },
+      },
     ]);
   });
 

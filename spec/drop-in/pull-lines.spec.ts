@@ -35,6 +35,7 @@ function listen(name: string) {
 
 const progressed = (...layers: readonly LayerProgress[]): Body<PullEvent> => ({
   type: 'pull:progressed',
+  served: [],
   phase: 'layers',
   bytes: { total: 0, fetched: 0, kept: 0, local: 0 },
   layers,

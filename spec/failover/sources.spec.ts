@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Candidate } from '../../lib/failover/candidate.js';
-import { Sources, type FailedTry } from '../../lib/failover/sources.js';
+import type { FailedTry } from '../../lib/failover/failed-try.js';
+import type { SourcesListener } from '../../lib/failover/object-listeners.js';
+import { Sources } from '../../lib/failover/sources.js';
 import type { Judgement } from '../../lib/health/verdict.js';
 import { type RegistryPhase, registryPhases } from '../../lib/vocabulary/phase.js';
 import type { Verdict } from '../../lib/vocabulary/reason.js';
@@ -37,6 +39,21 @@ function judgementOf(verdict: Verdict): Judgement {
 function failureOf(candidate: Candidate, phase: RegistryPhase, verdict: Verdict, object = 'sha256:x'): FailedTry {
   return { candidate, phase, object, judgement: judgementOf(verdict), startedAtMs: 0, bytes: 0 };
 }
+
+/** Tells another pull's view of everything about one object, as one that shares its fetch is told. */
+function telling(sources: Sources, object: string): SourcesListener {
+  return {
+    failed: ({ candidate, ...failure }) => sources.failedElsewhere({ ...failure, registry: candidate.registry }),
+    movedOver: () => {},
+    delivered: ({ registry }, bytes) => sources.deliveredElsewhere(registry, object, bytes),
+    wasted: ({ registry }, bytes) => sources.wastedElsewhere(registry, object, bytes),
+    hedged: ({ registry }, how) => sources.hedgedElsewhere(registry, object, how),
+    connected: ({ registry }) => sources.connectedElsewhere(registry, object),
+  };
+}
+
+/** What is said of a registry that did nothing. */
+const nothing = { objects: 0, bytes: 0, wastedBytes: 0, connections: 0, hedges: { won: 0, lost: 0 } } as const;
 
 const orderIn = (sources: Sources, phase: RegistryPhase): string =>
   sources
@@ -160,18 +177,8 @@ describe('Sources', () => {
 
   it('tell those who share a fetch, and those who share it with them, of each event once', () => {
     const [one, other, third] = [open(), open(), open()];
-    one.sources.listen('sha256:x', {
-      failed: ({ candidate, ...failure }) =>
-        other.sources.failedElsewhere({ ...failure, registry: candidate.registry }),
-      movedOver: () => {},
-      delivered: ({ registry }, bytes) => other.sources.deliveredElsewhere(registry, 'sha256:x', bytes),
-    });
-    const stop = other.sources.listen('sha256:x', {
-      failed: ({ candidate, ...failure }) =>
-        third.sources.failedElsewhere({ ...failure, registry: candidate.registry }),
-      movedOver: () => {},
-      delivered: ({ registry }, bytes) => third.sources.deliveredElsewhere(registry, 'sha256:x', bytes),
-    });
+    one.sources.listen('sha256:x', telling(other.sources, 'sha256:x'));
+    const stop = other.sources.listen('sha256:x', telling(third.sources, 'sha256:x'));
     const [a] = one.candidates;
     if (a === undefined) throw new Error('there is one');
     one.sources.failed(failureOf(a, 'layers', 'ill'));
@@ -179,7 +186,7 @@ describe('Sources', () => {
     one.sources.failed(failureOf(a, 'layers', 'ill', 'sha256:another'));
     expect(third.sources.attempts).to.have.length(1);
     expect(orderIn(third.sources, 'layers')).to.equal('BCA');
-    expect(third.sources.served).to.deep.equal([{ registry: 'A', objects: 1, bytes: 7 }]);
+    expect(third.sources.served).to.deep.equal([{ ...nothing, registry: 'A', objects: 1, bytes: 7 }]);
     // Health hears of it from the pull that saw it, and from nobody else.
     expect([one, other, third].map(({ notebook }) => notebook.of('ill').length)).to.deep.equal([1, 0, 0]);
     stop();
@@ -194,8 +201,104 @@ describe('Sources', () => {
     sources.delivered(a, 'metadata', 'sha256:m', 5);
     sources.delivered(b, 'layers', 'sha256:x', 0);
     expect(sources.served).to.deep.equal([
-      { registry: 'A', objects: 1, bytes: 5 },
-      { registry: 'B', objects: 1, bytes: 0 },
+      { ...nothing, registry: 'A', objects: 1, bytes: 5 },
+      { ...nothing, registry: 'B', objects: 1, bytes: 0 },
     ]);
+  });
+
+  it('say of each registry what it sent, what of it was of no use, and how its hedges ended', () => {
+    const { sources, candidates } = open();
+    const [a, b, c] = candidates;
+    if (a === undefined || b === undefined || c === undefined) throw new Error('there are three');
+    for (const object of ['sha256:x', 'sha256:x', 'sha256:y']) sources.delivered(a, 'layers', object, 100);
+    sources.wasted(a, 'sha256:x', 30);
+    sources.wasted(a, 'sha256:y', 3);
+    for (const how of ['won', 'lost', 'won'] as const) sources.hedged(b, 'sha256:x', how);
+    // Asked, and never heard of: it contributed nothing.
+    sources.connected(c, 'sha256:x')();
+    expect(sources.served).to.deep.equal([
+      { ...nothing, registry: 'A', objects: 2, bytes: 300, wastedBytes: 33 },
+      { ...nothing, registry: 'B', hedges: { won: 2, lost: 1 } },
+    ]);
+  });
+
+  it('count the most connections that a registry had at the same time, not how many there were', () => {
+    const { sources, candidates } = open();
+    const [a] = candidates;
+    if (a === undefined) throw new Error('there are three');
+    sources.delivered(a, 'layers', 'sha256:x', 1);
+    for (let turn = 0; turn < 3; turn += 1) {
+      const ends = [sources.connected(a, 'sha256:x'), sources.connected(a, 'sha256:y')];
+      expect(sources.connectionsTo(a)).to.equal(2);
+      for (const end of ends) end();
+    }
+    expect(sources.connectionsTo(a)).to.equal(0);
+    expect(sources.served[0]?.connections).to.equal(2);
+  });
+
+  describe('tell a pull that shares a fetch', () => {
+    const share = () => {
+      const [one, other] = [open(), open()];
+      const [a] = one.candidates;
+      const [own] = other.candidates;
+      if (a === undefined || own === undefined) throw new Error('there are three');
+      const listen = () => one.sources.listen('sha256:x', telling(other.sources, 'sha256:x'));
+      const seen = () => other.sources.served[0];
+      return { one: one.sources, other: other.sources, a, own, listen, seen };
+    };
+
+    it('of hedges and waste, of its object alone and while it takes part', () => {
+      const { one, a, listen, seen } = share();
+      const stop = listen();
+      one.hedged(a, 'sha256:x', 'won');
+      one.wasted(a, 'sha256:x', 5);
+      one.hedged(a, 'sha256:y', 'won');
+      one.wasted(a, 'sha256:y', 5);
+      stop();
+      one.hedged(a, 'sha256:x', 'lost');
+      one.wasted(a, 'sha256:x', 5);
+      expect(seen()).to.deep.equal({ ...nothing, registry: 'A', wastedBytes: 5, hedges: { won: 1, lost: 0 } });
+    });
+
+    it('of the connections that it finds, and of those that come, until they end or it leaves', () => {
+      const { one, other, a, own, listen, seen } = share();
+      const [early, ended] = [one.connected(a, 'sha256:x'), one.connected(a, 'sha256:x')];
+      one.connected(a, 'sha256:y');
+      ended();
+      expect(other.connectionsTo(own)).to.equal(0);
+      const stop = listen();
+      expect(other.connectionsTo(own)).to.equal(1);
+      const late = one.connected(a, 'sha256:x');
+      expect(other.connectionsTo(own)).to.equal(2);
+      early();
+      expect(other.connectionsTo(own)).to.equal(1);
+      stop();
+      stop();
+      expect(other.connectionsTo(own)).to.equal(0);
+      late();
+      expect(other.connectionsTo(own)).to.equal(0);
+      one.delivered(a, 'layers', 'sha256:x', 1);
+      expect(seen()).to.equal(undefined);
+    });
+
+    it('though somebody else, who had left before, leaves once more', () => {
+      const { one, a, listen, seen } = share();
+      const stop = listen();
+      stop();
+      listen();
+      stop();
+      one.delivered(a, 'layers', 'sha256:x', 9);
+      expect(seen()?.bytes).to.equal(9);
+    });
+
+    it('of nothing at a registry that is not in its plan', () => {
+      const { one, other } = share();
+      const stranger = { ...open().candidates[0]!, registry: 'Z' };
+      other.connectedElsewhere(stranger.registry, 'sha256:x')();
+      other.hedgedElsewhere(stranger.registry, 'sha256:x', 'won');
+      other.wastedElsewhere(stranger.registry, 'sha256:x', 1);
+      other.deliveredElsewhere(stranger.registry, 'sha256:x', 1);
+      expect([one.served, other.served]).to.deep.equal([[], []]);
+    });
   });
 });

@@ -115,9 +115,14 @@ describe('a pull that no registry can serve now', () => {
     expect(report.bytes.fetched - report.bytes.total, 'only the tag is asked for again').to.equal(
       (manifests - 1) * image.top.bytes.length,
     );
+    // Of both walks: what they brought is added up, connections were never open in both.
     expect(report.served).to.deep.equal([
-      { registry: `${registry.host}/team`, objects: report.served[0]?.objects, bytes: registry.bytesSent },
+      {
+        ...{ registry: `${registry.host}/team`, objects: report.served[0]?.objects, bytes: registry.bytesSent },
+        ...{ wastedBytes: 0, connections: report.served[0]?.connections, hedges: { won: 0, lost: 0 } },
+      },
     ]);
+    expect(report.served[0]?.connections).to.be.within(1, 1 + image.layers.length);
   });
 
   it('ends at its deadline while it is parked, with every attempt', async () => {

@@ -53,11 +53,21 @@ describe('the report of a pull', () => {
       route: 'layout',
       routeReason: 'the engine is an OCI image layout',
       cachedAgeMs: null,
-      served: [{ registry: `${first.host}/team`, objects: 5, bytes: totalBytes(image) }],
+      served: [
+        {
+          registry: `${first.host}/team`,
+          objects: 5,
+          bytes: totalBytes(image),
+          wastedBytes: 0,
+          connections: report.served[0]?.connections,
+          hedges: { won: 0, lost: 0 },
+        },
+      ],
       failovers: [],
       attempts: [],
       bytes: { total: totalBytes(image), fetched: totalBytes(image), kept: 0, local: 0 },
     });
+    expect(report.served[0]?.connections, 'four blobs, each over one connection').to.be.within(1, 4);
     expect(first.bytesSent).to.equal(totalBytes(image));
     expect(second.requests, 'a lower one is not asked while the first serves').to.deep.equal([]);
     expect(Object.values(timings).every(Number.isInteger)).to.equal(true);

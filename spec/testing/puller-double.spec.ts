@@ -16,6 +16,8 @@ import { startFakeTime } from '../support/fake-time.js';
 const redis = 'quay.io/team/redis:3.0';
 const registries = ['quay.io/team', 'docker.io/team', 'ghcr.io/team'] as const;
 const [quay, hub, github] = registries;
+/** A registry that nobody was asked beside. */
+const untroubled = { wastedBytes: 0, hedges: { won: 0, lost: 0 } } as const;
 
 describe('createPullerDouble', () => {
   let puller: PullerDouble;
@@ -51,7 +53,11 @@ describe('createPullerDouble', () => {
     });
     expect(report.digest).to.match(/^sha256:[0-9a-f]{64}$/);
     expect(report.bytes).to.deep.equal({ total: 20_000_000, fetched: 20_000_000, kept: 0, local: 0 });
-    expect(report.served).to.deep.equal([{ registry: 'docker.io', objects: 2, bytes: 20_000_000 }]);
+    expect(report.served).to.deep.equal([
+      { ...untroubled, registry: 'docker.io', objects: 2, bytes: 20_000_000, connections: 1 },
+    ]);
+    const progress = heard.find((event) => event.type === 'pull:progressed');
+    expect(progress?.served).to.deep.equal(report.served);
     expect(puller.calls).to.have.length(1);
   });
 
@@ -89,8 +95,8 @@ describe('createPullerDouble', () => {
       expect(failover).to.deep.include({ phase: 'layers', from: quay, to: hub, bytesKept: 6_000_000 });
       expect(failover?.reason).to.deep.include({ cause: 'registry-storage', code: 'stalled' });
       expect(report.served).to.deep.equal([
-        { registry: quay, objects: 2, bytes: 6_001_000 },
-        { registry: hub, objects: 1, bytes: 13_999_000 },
+        { ...untroubled, registry: quay, objects: 2, bytes: 6_001_000, connections: 1 },
+        { ...untroubled, registry: hub, objects: 1, bytes: 13_999_000, connections: 1 },
       ]);
       expect(report.attempts.map(({ registry, verdict, bytes }) => [registry, verdict, bytes])).to.deep.equal([
         [quay, 'ill', 6_000_000],
@@ -104,6 +110,11 @@ describe('createPullerDouble', () => {
       expect(report.resolution).to.equal('replica-unverified');
       expect(report.failovers[0]).to.deep.include({ phase: 'metadata', from: quay, to: github, bytesKept: 0 });
       expect(report.failovers[0]?.reason.code).to.equal('http-503');
+      // A manifest takes no connection that is counted.
+      expect(report.served.map(({ registry, connections }) => [registry, connections])).to.deep.equal([
+        [github, 0],
+        [quay, 1],
+      ]);
       expect(report.attempts[0]).to.deep.include({ object: '3.0', phase: 'metadata' });
     });
 
@@ -287,14 +298,35 @@ describe('createPullerDouble', () => {
         resolution: 'replica-confirmed',
         bytes: { total: 1_000, fetched: 500, kept: 200, local: 300 },
         served: [
-          { registry: hub, objects: 3, bytes: 400 },
-          { registry: github, objects: 1, bytes: 100 },
+          { ...untroubled, registry: hub, objects: 3, bytes: 400, connections: 1 },
+          { ...untroubled, registry: github, objects: 1, bytes: 100, connections: 1 },
         ],
       });
       puller.script(redis, pulls.succeed({ bytes: { local: 20_000_000 } }));
       const local = await puller.pullWithFailover(redis);
       expect(local).to.deep.include({ served: [] });
       expect(local.bytes).to.deep.equal({ total: 20_000_000, fetched: 0, kept: 0, local: 20_000_000 });
+    });
+
+    it('what it took, registry by registry, with hedges and waste', async () => {
+      begin();
+      puller.script(
+        redis,
+        pulls.succeed({
+          bytes: { total: 500, fetched: 600 },
+          served: [
+            { bytes: 150, wastedBytes: 100 },
+            { bytes: 450, objects: 4, connections: 6, hedges: { won: 1 } },
+            { objects: 0, hedges: { lost: 2 } },
+          ],
+        }),
+      );
+      const { served } = await puller.pullWithFailover(redis);
+      expect(served).to.deep.equal([
+        { ...untroubled, registry: quay, objects: 1, bytes: 150, wastedBytes: 100, connections: 1 },
+        { ...untroubled, registry: hub, objects: 4, bytes: 450, connections: 6, hedges: { won: 1, lost: 0 } },
+        { ...untroubled, registry: github, objects: 0, bytes: 0, connections: 0, hedges: { won: 0, lost: 2 } },
+      ]);
     });
   });
 
@@ -396,6 +428,26 @@ describe('createPullerDouble', () => {
         'is served otherwise',
         pulls.succeed({ bytes: { total: 100 }, served: [{ registry: quay, objects: 1, bytes: 99 }] }),
         /must add up to the 100 bytes fetched, got 99/,
+      ],
+      [
+        'wastes more than it brings',
+        pulls.succeed({ bytes: { total: 100 }, served: [{ bytes: 100, wastedBytes: 101 }] }),
+        /served\[0\]\.wastedBytes.*at most 100, got 101/,
+      ],
+      [
+        'brings bytes of nothing',
+        pulls.succeed({ bytes: { total: 100 }, served: [{ objects: 0, bytes: 100, hedges: { won: 1 } }] }),
+        /served\[0\]\.bytes.*at most 0, got 100/,
+      ],
+      [
+        'names a registry that did nothing',
+        pulls.succeed({ bytes: { total: 100 }, served: [{ bytes: 100 }, { objects: 0 }] }),
+        /served\[1\] must have objects or hedges/,
+      ],
+      [
+        'counts hedges in another way',
+        pulls.succeed({ bytes: { total: 100 }, served: [{ bytes: 100, hedges: { drawn: 1 } as never }] }),
+        /served\[0\]\.hedges.*drawn/,
       ],
       ['has no digest', pulls.succeed({ digest: 'sha256:12' as never }), /must be a digest/],
     ];

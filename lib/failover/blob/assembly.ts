@@ -91,9 +91,17 @@ export class Assembly {
 
   /** The registries whose bytes are in it now. */
   get contributors(): readonly string[] {
-    const current = this.#current === null ? [] : [this.#current.source];
-    const all = [...this.#segments.map((segment) => segment.source), ...current];
-    return [...new Set(all.filter((source) => source !== null))];
+    return [...this.contributions.keys()];
+  }
+
+  /** How many of the bytes that are in it now came from each registry. */
+  get contributions(): ReadonlyMap<string, number> {
+    const current = this.#current === null ? [] : [{ ...this.#current, to: this.#offset }];
+    const sums = new Map<string, number>();
+    for (const { source, from, to } of [...this.#segments, ...current]) {
+      if (source !== null) sums.set(source, (sums.get(source) ?? 0) + to - from);
+    }
+    return sums;
   }
 
   /** Takes over what an earlier pull had kept; hashes it, since a hash's state is not kept. */

@@ -63,7 +63,7 @@ export class BlobHedge {
     const { sources } = this.#context;
     if (hedge.has(offset) && !late.has(offset)) {
       this.#race = null;
-      sources.hedged(hedge.candidate, 'won');
+      sources.hedged(hedge.candidate, this.#blob.digest, 'won');
       this.#context.transfer.hedgeBytes.giveBack(race.bytes);
       // One that has failed by itself is somebody else's business.
       if (late.end !== null) return null;
@@ -83,13 +83,14 @@ export class BlobHedge {
     return null;
   }
 
+  /** Ends a race that nobody has won. */
   clear(): void {
-    this.#race = null;
+    if (this.#race !== null) this.#end(this.#race);
   }
 
   #end({ hedge, bytes }: Race): void {
     this.#race = null;
-    this.#context.sources.hedged(hedge.candidate, 'lost');
+    this.#context.sources.hedged(hedge.candidate, this.#blob.digest, 'lost');
     this.#context.transfer.hedgeBytes.giveBack(bytes - (hedge.arrived - hedge.from));
   }
 

@@ -89,6 +89,9 @@ export class BlobWindow {
   }
 
   #forgetBefore(offset: number): void {
-    this.#flights = this.#flights.filter((flight) => flight.end === null || flight.arrived > offset);
+    const isOver = (flight: Flight): boolean => flight.end !== null && flight.arrived <= offset;
+    // What is left of one was brought by another as well.
+    for (const flight of this.#flights.filter(isOver)) flight.cancel();
+    this.#flights = this.#flights.filter((flight) => !isOver(flight));
   }
 }

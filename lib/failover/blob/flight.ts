@@ -78,7 +78,7 @@ export class Flight {
     this.#stopFollowing = context.signal.aborted ? () => undefined : onAbort(context.signal, this.#work.abort);
     this.#meter = createFlightMeter((rate) => context.sources.measured(candidate, rate));
     this.#ramp = context.transfer.ramps.of(candidate.registry);
-    this.#onOver.push(context.sources.connected(candidate));
+    this.#onOver.push(context.sources.connected(candidate, plan.blob.digest));
     void this.#run();
   }
 
@@ -148,7 +148,7 @@ export class Flight {
       const kept = Math.max(0, this.#to - start);
       if (kept > 0) this.#chunks.push(last.subarray(0, kept));
       this.#arrived = start + kept;
-      this.#plan.context.sources.wasted(this.candidate, last.length - kept);
+      this.#tellWaste(last.length - kept);
       if (kept > 0) break;
     }
     if (this.#arrived >= this.#to) this.#finish({ kind: 'landed' });
@@ -272,7 +272,7 @@ export class Flight {
         this.#meter.arrived(chunk.length);
         const passed = Math.min(skip, chunk.length);
         skip -= passed;
-        if (passed > 0) context.sources.wasted(this.candidate, passed);
+        if (passed > 0) this.#tellWaste(passed);
         if (passed < chunk.length) this.#push(passed === 0 ? chunk : chunk.subarray(passed));
       }
     } finally {
@@ -281,16 +281,19 @@ export class Flight {
   }
 
   #push(chunk: Uint8Array): void {
-    if (this.#end !== null) return;
+    if (this.#end !== null) {
+      this.#tellWaste(chunk.length);
+      return;
+    }
     if (this.#onDelivery !== null) {
       this.#arrived = Math.min(this.#arrived + chunk.length, this.#to);
       this.#taken = this.#arrived;
-      this.#plan.context.sources.wasted(this.candidate, chunk.length);
+      this.#tellWaste(chunk.length);
       this.#onDelivery(chunk.length);
       return;
     }
     const wanted = Math.min(chunk.length, this.#to - this.#arrived);
-    if (wanted < chunk.length) this.#plan.context.sources.wasted(this.candidate, chunk.length - wanted);
+    if (wanted < chunk.length) this.#tellWaste(chunk.length - wanted);
     if (wanted > 0) this.#chunks.push(wanted === chunk.length ? chunk : chunk.subarray(0, wanted));
     this.#arrived += wanted;
     this.#plan.onNews();
@@ -307,7 +310,11 @@ export class Flight {
 
   #waste(bytes: number): void {
     this.#taken += bytes;
-    this.#plan.context.sources.wasted(this.candidate, bytes);
+    this.#tellWaste(bytes);
+  }
+
+  #tellWaste(bytes: number): void {
+    this.#plan.context.sources.wasted(this.candidate, this.digest, bytes);
   }
 
   #discard(): void {

@@ -96,7 +96,7 @@ async function tryOnce(
     context.sources.delivered(candidate, 'metadata', objectOf(wanted), answer.bytes.length);
     const digest = 'digest' in wanted ? wanted.digest : null;
     context.observer.bytesArrived(candidate.registry, 'metadata', digest, answer.bytes.length);
-    return check(context, candidate, wanted, answer);
+    return checkOrWaste(context, candidate, wanted, answer);
   } catch (error) {
     // p-retry wants an Error; the caller rethrows the signal's own reason.
     if (signal.aborted) throw new AbortError('aborted');
@@ -105,6 +105,20 @@ async function tryOnce(
     if (judgement.verdict === 'again') throw error;
     const failure = judgement.verdict === 'stop' ? stopError(judgement, error) : error;
     throw new AbortError(failure instanceof Error ? failure : String(failure));
+  }
+}
+
+function checkOrWaste(
+  context: HeartContext,
+  candidate: Candidate,
+  wanted: WantedManifest,
+  answer: ManifestAnswer,
+): FetchedManifest {
+  try {
+    return check(context, candidate, wanted, answer);
+  } catch (error) {
+    context.sources.wasted(candidate, objectOf(wanted), answer.bytes.length);
+    throw error;
   }
 }
 

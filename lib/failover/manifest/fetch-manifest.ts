@@ -58,6 +58,8 @@ async function walk(
   const running = new Map<Candidate, Asked>();
   const asked: Candidate[] = [];
   const waiting = [...candidates];
+  const hedges = new Set<Candidate>();
+  let winner: Candidate | null = null;
   /** The one whose work whoever answers takes over: the first that was asked. */
   const first = candidates[0];
   let lateAfterMs: number | null = null;
@@ -92,12 +94,15 @@ async function walk(
       if (outcome === 'late') {
         // Without a budget the one that was asked simply gets all of its limit.
         newest = hedge.take() ? ask() : null;
+        if (newest !== null) hedges.add(newest.candidate);
         lateAfterMs ??= delayMs;
         continue;
       }
       running.delete(outcome.asked);
       if (outcome.kind === 'fetched') {
-        suspectLate(outcome.asked);
+        winner = outcome.asked;
+        suspectLate(winner);
+        for (const late of running.values()) tellWaste(context, wanted, late);
         if (first !== undefined && outcome.asked !== first)
           tookOver(context, wanted, first, outcome.asked, lateAfterMs);
         return outcome.manifest;
@@ -111,6 +116,7 @@ async function walk(
   } finally {
     signal.removeEventListener('abort', abortAll);
     if (signal.aborted) abortAll();
+    for (const candidate of hedges) sources.hedged(candidate, objectOf(wanted), candidate === winner ? 'won' : 'lost');
   }
 }
 
@@ -131,6 +137,14 @@ function start(context: HeartContext, wanted: WantedManifest, candidate: Candida
       abort[Symbol.dispose]();
     });
   return { candidate, abort, queue, outcome };
+}
+
+/** Whatever this one still brings, another one has brought already. */
+function tellWaste(context: HeartContext, wanted: WantedManifest, late: Asked): void {
+  void late.outcome.then((outcome) => {
+    if (outcome.kind !== 'fetched') return;
+    context.sources.wasted(late.candidate, objectOf(wanted), outcome.manifest.bytes.length);
+  });
 }
 
 /** The first outcome, or `late` when there is none within `delayMs` by this clock. */

@@ -2,7 +2,8 @@ import type { Digest } from '../../vocabulary/digest.js';
 import type { HeartContext } from '../context.js';
 
 /**
- * Lets a pull see a fetch that another one carries out as its own: attempts, failovers, bytes. Returns what ends it.
+ * Lets a pull see a fetch that another one carries out as its own: attempts, failovers, bytes and what
+ * became of them, hedges, connections. Returns what ends it.
  */
 export function echo(from: HeartContext, to: HeartContext, blob: Digest): () => void {
   if (from.sources === to.sources) return () => {};
@@ -18,5 +19,12 @@ export function echo(from: HeartContext, to: HeartContext, blob: Digest): () => 
       sources.deliveredElsewhere(registry, blob, bytes);
       observer.bytesArrived(registry, 'layers', blob, bytes);
     },
+    wasted: ({ registry }, bytes) => {
+      sources.wastedElsewhere(registry, blob, bytes);
+    },
+    hedged: ({ registry }, how) => {
+      sources.hedgedElsewhere(registry, blob, how);
+    },
+    connected: ({ registry }) => sources.connectedElsewhere(registry, blob),
   });
 }

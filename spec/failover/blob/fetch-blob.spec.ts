@@ -12,7 +12,12 @@ describe('fetchBlob', () => {
     expect(rig.double('B').connections).to.equal(0);
     expect(pull.attempts).to.deep.equal([]);
     expect(pull.sources.failovers).to.deep.equal([]);
-    expect(pull.sources.served).to.deep.equal([{ registry: rig.candidates[0]?.registry, objects: 1, bytes: size }]);
+    expect(pull.sources.served).to.deep.equal([
+      {
+        ...{ registry: rig.candidates[0]?.registry, objects: 1, bytes: size },
+        ...{ wastedBytes: 0, connections: 1, hedges: { won: 0, lost: 0 } },
+      },
+    ]);
   });
 
   describe('goes on at the byte it had reached', () => {
