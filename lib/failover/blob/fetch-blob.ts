@@ -302,6 +302,12 @@ class BlobFetch {
 
   /** Throws away what has come, and what is on its way. */
   async #startOver(): Promise<void> {
+    const { sources } = this.#context;
+    const { contributions, digest } = this.#assembly;
+    for (const candidate of sources.candidates) {
+      const bytes = contributions.get(candidate.registry) ?? 0;
+      if (bytes > 0) sources.wasted(candidate, digest, bytes);
+    }
     this.#delivery.clear();
     await this.#assembly.restart();
   }
