@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs';
 import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EngineError } from '../../errors/engine-error.js';
@@ -7,8 +8,11 @@ import { createLog } from '../../log/log.js';
 import type { Digest } from '../../vocabulary/digest.js';
 import { syncDirectory } from '../../files/durable-file.js';
 import { unlessMissing } from '../../files/file-error.js';
+import { createBoundedMap } from '../../policy/bounded-map.js';
+import { fileStampOf } from './file-stamp.js';
 import type { PartialStore } from './partial-store.js';
 import { readChunks } from './read-chunks.js';
+import { shareRunsOf } from './shared-run.js';
 
 /** The `blobs` directory of one layout: what is whole. */
 export interface LayoutBlobs {
@@ -24,9 +28,17 @@ export interface LayoutBlobs {
 
 const log = createLog('layout');
 
+/** Manifests and configs are a few KiB; what is larger is read again each time. */
+const maxKeptBytes = 16 * 1024;
+
+/** With the above at most 4 MiB: the documents of the images that a host pulls again and again. */
+const maxKept = 256;
+
 export function createLayoutBlobs(engine: string, root: string, partials: PartialStore): LayoutBlobs {
   /** Found to hold other bytes than their digest says: not there, until they are written again. */
   const corrupt = new Set<Digest>();
+  /** Documents that were read and found right, and what their files looked like then. */
+  const kept = createBoundedMap<Digest, { readonly stamp: string; readonly bytes: Uint8Array }>(maxKept);
 
   function pathOf(digest: Digest): string {
     // The type promises it; plain JavaScript may hand over what leads out of the layout.
@@ -34,20 +46,40 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
     return join(root, 'blobs', digestAlgorithm(digest), digestHex(digest));
   }
 
+  /** A thousand pulls look for the same few images at once: one look serves all who wait for it. */
+  const look = shareRunsOf(async (digest: Digest): Promise<BigIntStats | null> =>
+    unlessMissing(stat(pathOf(digest), { bigint: true })),
+  );
+  const readSmall = shareRunsOf((digest: Digest) => readFile(digest, maxKeptBytes));
+
   async function has({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
     if (corrupt.has(digest)) return false;
-    const found = await unlessMissing(stat(pathOf(digest)));
-    return found !== null && found.isFile() && found.size === size;
+    const found = await look(digest);
+    return found !== null && found.isFile() && Number(found.size) === size;
   }
 
   async function read(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
+    const found = await look(digest);
+    if (found === null || !found.isFile() || Number(found.size) > maxBytes) return null;
+    if (Number(found.size) > maxKeptBytes) return readFile(digest, maxBytes);
+    const known = kept.get(digest);
+    const bytes = known !== undefined && known.stamp === fileStampOf(found) ? known.bytes : await readSmall(digest);
+    // It may have been replaced by a larger one since; and nobody may change what others are given.
+    return bytes === null || bytes.length > maxBytes ? null : Buffer.from(bytes);
+  }
+
+  async function readFile(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
     const handle = await unlessMissing(open(pathOf(digest), 'r'));
     if (handle === null) return null;
     try {
-      const found = await handle.stat();
-      if (!found.isFile() || found.size > maxBytes) return null;
+      const found = await handle.stat({ bigint: true });
+      if (!found.isFile() || Number(found.size) > maxBytes) return null;
       const bytes = await handle.readFile();
-      if (digestOf(bytes, digestAlgorithm(digest)) === digest) return bytes;
+      if (digestOf(bytes, digestAlgorithm(digest)) === digest) {
+        const stamp = fileStampOf(found);
+        if (stamp !== null && bytes.length <= maxKeptBytes) kept.set(digest, { stamp, bytes });
+        return bytes;
+      }
       corrupt.add(digest);
       log(null, 'blob does not hold what its digest says', { digest, engine });
       return null;

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { renameSync, type BigIntStats } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { epochMs } from '../../clock/time.js';
 import { EngineError } from '../../errors/engine-error.js';
 import type { Descriptor } from '../../image/descriptor.js';
 import { syncDirectory, writeDurably } from '../../files/durable-file.js';
@@ -10,6 +9,7 @@ import { fileErrorCode, unlessMissing } from '../../files/file-error.js';
 import { backoffMs } from '../../policy/backoff.js';
 import { sleep } from '../../policy/deadline.js';
 import { emptyIndex, IndexDocumentError, parseIndex, type IndexDocument, type NamedImage } from './index-document.js';
+import { fileStampOf } from './file-stamp.js';
 import { shareRuns } from './shared-run.js';
 import { takeIndexLock, type HeldLock } from './index-lock.js';
 
@@ -48,18 +48,6 @@ const lostPauseMs = { baseMs: 20, maxMs: 500 };
 
 const temporaryPrefix = 'index-';
 
-/**
- * A file changed within one tick of the file system's clock can look like the one before: what is that young is read
- * again. Ticks are some milliseconds, seconds on few file systems.
- */
-const settledAfterMs = 2_500;
-
-/** What tells one state of the file from another; null when it is too young for that. */
-function stampOf({ ino, size, mtimeMs, mtimeNs, ctimeNs }: BigIntStats): string | null {
-  if (epochMs() - Number(mtimeMs) < settledAfterMs) return null;
-  return [ino, size, mtimeNs, ctimeNs].join(' ');
-}
-
 export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
   const { engine, directory, workDirectory, takeLock = takeIndexLock } = options;
   const path = join(directory, 'index.json');
@@ -72,7 +60,7 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
     const handle = await unlessMissing(open(path, 'r'));
     if (handle === null) return null;
     try {
-      const stamp = stampOf(await handle.stat({ bigint: true }));
+      const stamp = fileStampOf(await handle.stat({ bigint: true }));
       const text = await handle.readFile('utf8');
       latest = { stamp, index: text === latest?.index.text ? latest.index : parse(text) };
       return latest.index;
@@ -81,14 +69,14 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
     }
   }
 
-  const readTogether = shareRuns(readNow);
-
   /** The same, without reading what has not changed: a thousand pulls look into a layout of a thousand images. */
-  async function read(): Promise<IndexDocument | null> {
-    if (latest === null || latest.stamp === null) return readTogether();
+  const read = shareRuns(readWhatChanged);
+
+  async function readWhatChanged(): Promise<IndexDocument | null> {
+    if (latest === null || latest.stamp === null) return readNow();
     const found = await unlessMissing(stat(path, { bigint: true }));
     if (found === null) return null;
-    return stampOf(found) === latest.stamp ? latest.index : readTogether();
+    return fileStampOf(found) === latest.stamp ? latest.index : readNow();
   }
 
   function parse(text: string): IndexDocument {

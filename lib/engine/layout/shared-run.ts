@@ -24,4 +24,20 @@ export function shareRuns<T>(work: () => Promise<T>): () => Promise<T> {
   };
 }
 
+/** The same for each key by itself; nothing is kept of a key that nobody asks for. */
+export function shareRunsOf<Key, T>(work: (key: Key) => Promise<T>): (key: Key) => Promise<T> {
+  const runs = new Map<Key, { readonly ask: () => Promise<T>; asking: number }>();
+  return async (key) => {
+    const run = runs.get(key) ?? { ask: shareRuns(() => work(key)), asking: 0 };
+    runs.set(key, run);
+    run.asking += 1;
+    try {
+      return await run.ask();
+    } finally {
+      run.asking -= 1;
+      if (run.asking === 0) runs.delete(key);
+    }
+  };
+}
+
 function ignore(): void {}

@@ -1,8 +1,10 @@
+import { createHook } from 'node:async_hooks';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import type { BlobSink } from '../../../lib/engine/blob-sink.js';
+import { replaceTimeSource } from '../../../lib/clock/time.js';
 import { isOciLayout, ociLayout, type OciLayout } from '../../../lib/engine/layout/oci-layout.js';
 import { isEngineError } from '../../../lib/errors/engine-error.js';
 import { InvalidOptionError } from '../../../lib/errors/invalid-option-error.js';
@@ -39,6 +41,22 @@ async function openFiles(directory: string): Promise<string[]> {
   const numbers = await readdir('/proc/self/fd').catch(() => []);
   const paths = await Promise.all(numbers.map((number) => readlink(`/proc/self/fd/${number}`).catch(() => '')));
   return paths.filter((path) => path.startsWith(directory));
+}
+
+/** How many files are opened while some work is done. */
+async function filesOpened(work: () => Promise<unknown>): Promise<number> {
+  let opened = 0;
+  const hook = createHook({
+    init: (_id, type) => {
+      if (type === 'FILEHANDLE') opened += 1;
+    },
+  }).enable();
+  try {
+    await work();
+  } finally {
+    hook.disable();
+  }
+  return opened;
 }
 
 describe('An OCI layout', () => {
@@ -383,6 +401,68 @@ describe('An OCI layout', () => {
       await layout.putBlob(bytes, digest);
       expect(await layout.readBlob(digest, 1000)).to.deep.equal(Buffer.from(bytes));
       await expectValidLayout(layout.directory);
+    });
+
+    describe('that have lain there for a while', () => {
+      let restoreTime = (): void => {};
+      beforeEach(() => {
+        restoreTime = replaceTimeSource({
+          monotonicMs: () => performance.now(),
+          epochMs: () => Date.now() + 60_000,
+        });
+      });
+      afterEach(() => restoreTime());
+
+      it('are read from the disk once, however often they are asked for or stored again', async () => {
+        const layout = open();
+        const { bytes, digest } = seededBlob(1, 1000);
+        await layout.putBlob(bytes, digest);
+        expect(await filesOpened(() => layout.readBlob(digest, 1000))).to.equal(1);
+        expect(await filesOpened(() => layout.readBlob(digest, 1000))).to.equal(0);
+        // The marker, which may have become another version, is read before every write.
+        expect(await filesOpened(() => layout.putBlob(bytes, digest))).to.be.at.most(1);
+        expect(await layout.readBlob(digest, 999)).to.equal(null);
+      });
+
+      it('are given to each reader as they are on the disk, whatever another one did to its own', async () => {
+        const layout = open();
+        const { bytes, digest } = seededBlob(1, 1000);
+        await layout.putBlob(bytes, digest);
+        for (let reader = 0; reader < 3; reader += 1) {
+          const read = await layout.readBlob(digest, 1000);
+          expect(read).to.deep.equal(Buffer.from(bytes));
+          read?.fill(0);
+        }
+      });
+
+      it('are read again when their file has changed', async () => {
+        const layout = open();
+        const { bytes, digest } = seededBlob(1, 1000);
+        await layout.putBlob(bytes, digest);
+        await layout.readBlob(digest, 1000);
+        await writeFile(join(layout.directory, 'blobs', 'sha256', digestHex(digest)), Buffer.alloc(1000));
+        expect(await layout.readBlob(digest, 1000)).to.equal(null);
+        await layout.putBlob(bytes, digest);
+        expect(await layout.readBlob(digest, 1000)).to.deep.equal(Buffer.from(bytes));
+      });
+
+      it('are missing when their file is gone', async () => {
+        const layout = open();
+        const { bytes, digest } = seededBlob(1, 1000);
+        await layout.putBlob(bytes, digest);
+        await layout.readBlob(digest, 1000);
+        await rm(join(layout.directory, 'blobs', 'sha256', digestHex(digest)));
+        expect(await layout.readBlob(digest, 1000)).to.equal(null);
+      });
+    });
+
+    it('are read once for all who ask at the same time', async () => {
+      const layout = open();
+      const { bytes, digest } = seededBlob(1, 1000);
+      await layout.putBlob(bytes, digest);
+      const readers = Array.from({ length: 100 }, () => () => layout.readBlob(digest, 1000));
+      const opened = await filesOpened(async () => Promise.all(readers.map((read) => read())));
+      expect(opened).to.be.within(1, 3);
     });
 
     it('are refused under another digest', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { shareRuns } from '../../../lib/engine/layout/shared-run.js';
+import { shareRuns, shareRunsOf } from '../../../lib/engine/layout/shared-run.js';
 
 describe('Shared runs', () => {
   it('are one for all who ask while another one is under way, and begin after they asked', async () => {
@@ -32,5 +32,17 @@ describe('Shared runs', () => {
       'Error: run 2',
     ]);
     expect(await work()).to.equal(3);
+  });
+
+  it('of a key are shared by those who ask for that key, and are anew for the next', async () => {
+    const runs: string[] = [];
+    const look = shareRunsOf(async (key: string) => {
+      const run = runs.push(key);
+      await new Promise((resolve) => setImmediate(resolve));
+      return `${key}${run}`;
+    });
+    expect(await Promise.all([look('a'), look('b'), look('a'), look('a')])).to.deep.equal(['a1', 'b2', 'a3', 'a3']);
+    expect(runs).to.deep.equal(['a', 'b', 'a']);
+    expect(await look('a')).to.equal('a4');
   });
 });
