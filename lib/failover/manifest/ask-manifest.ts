@@ -1,5 +1,4 @@
 import pRetry, { AbortError } from 'p-retry';
-import pTimeout, { TimeoutError } from 'p-timeout';
 import { monotonicMs } from '../../clock/time.js';
 import type { ManifestAnswer } from '../../distribution/client.js';
 import { ExchangeError } from '../../distribution/wire-error.js';
@@ -7,7 +6,7 @@ import { UnsupportedImageError } from '../../errors/unsupported-image-error.js';
 import { digestAlgorithm, digestOf } from '../../image/digest.js';
 import { ManifestError, parseManifest, type ImageDocument } from '../../image/manifest.js';
 import type { Judgement } from '../../health/verdict.js';
-import { deriveAbort } from '../../policy/deadline.js';
+import { abortable, deriveAbort } from '../../policy/deadline.js';
 import type { Digest } from '../../vocabulary/digest.js';
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
@@ -59,20 +58,22 @@ export async function askManifest(
     },
   });
   const startedAtMs = monotonicMs();
-  try {
-    return await pTimeout(tries, { milliseconds: totalMs, customTimers: queue.customTimers });
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (!(error instanceof TimeoutError)) throw error;
-    const late = new ExchangeError(`no manifest within ${totalMs} ms`, {
+  let late: ExchangeError | null = null;
+  const limit = queue.start(totalMs, () => {
+    late = new ExchangeError(`no manifest within ${totalMs} ms`, {
       evidence: { kind: 'limit', limit: 'metadata.totalMs', value: totalMs, bytes: 0 },
       phase: 'metadata',
     });
-    // p-timeout only stops waiting; the request itself has to be ended.
     work.abort(late);
-    tries.catch(() => {});
-    writeDown(context, candidate, wanted, late, startedAtMs);
-    throw late;
+  });
+  try {
+    return await abortable(tries, work.signal);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (late !== null && error === late) writeDown(context, candidate, wanted, late, startedAtMs);
+    throw error;
+  } finally {
+    limit.cancel();
   }
 }
 

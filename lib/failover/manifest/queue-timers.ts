@@ -2,11 +2,6 @@ import { startLoopTimer, type LoopTimer } from '../../policy/loop-timer.js';
 
 /** Timers of one request that stand still while our own queue holds it back, and before its first connection. */
 export interface QueueTimers {
-  /** In the shape that `p-timeout` takes. */
-  readonly customTimers: {
-    readonly setTimeout: typeof globalThis.setTimeout;
-    readonly clearTimeout: typeof globalThis.clearTimeout;
-  };
   /** Cancel it, also after it has expired. */
   start(ms: number, onExpired: () => void): Pick<LoopTimer, 'cancel'>;
   /** Tells whether the request holds a connection now. */
@@ -30,12 +25,6 @@ export function createQueueTimers(): QueueTimers {
   };
   return {
     start,
-    customTimers: {
-      setTimeout: ((expired: () => void, ms: number) => start(ms, expired)) as unknown as typeof globalThis.setTimeout,
-      clearTimeout: ((timer: Pick<LoopTimer, 'cancel'> | undefined) => {
-        timer?.cancel();
-      }) as unknown as typeof globalThis.clearTimeout,
-    },
     holdsConnection(holds) {
       if (holds === running) return;
       running = holds;
