@@ -24,7 +24,7 @@ export function chartGroups(results: readonly Result[]): readonly ChartGroup[] {
 function referenceTitle({ scenario, placings }: Result): string {
   const references = new Set(placings.map(({ entrant }) => entrant.reference ?? scenario.reference));
   const title = placings.find(({ entrant }) => references.has(entrant.contender.name))?.entrant.contender.title;
-  return references.size === 1 && title !== undefined ? title : 'the same where nothing fails';
+  return references.size === 1 && title !== undefined ? title : 'what it is compared with';
 }
 
 function barOf(result: Result, placing: Placing): ChartBar {

@@ -107,19 +107,23 @@ function imagesOf(scenario: Scenario): ScenarioImages {
   return made;
 }
 
-/** One repository for those that share layers: a registry need not be given them again. */
-function seriesOf({ name, layerBytes, layers }: Scenario, what: string, count: number): readonly NamedImage[] {
+/**
+ * Scenarios that pull the same sizes pull the same images. One repository for those that share layers: a registry need
+ * not be given them again.
+ */
+function seriesOf({ layerBytes, layers }: Scenario, what: string, count: number): readonly NamedImage[] {
+  const shape = layerBytes.join('-');
   return Array.from({ length: count }, (_, index) =>
     layers === 'own'
       ? {
-          name: `bench/${name}-${what}-${index}:1`,
-          image: seededImage({ bytes: layerBytes, seed: `${name} ${what} ${index}`, compression: 'gzip' }),
+          name: `bench/${shape}-${what}-${index}:1`,
+          image: seededImage({ bytes: layerBytes, seed: `${what} ${index}`, compression: 'gzip' }),
         }
       : {
-          name: `bench/${name}-${what}:${index}`,
+          name: `bench/${shape}-${what}:${index}`,
           image: seededImage({
             bytes: layerBytes,
-            seed: name,
+            seed: what,
             compression: 'gzip',
             config: { config: { Labels: { index: `${index}` } } },
           }),

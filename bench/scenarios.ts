@@ -248,7 +248,8 @@ export const scenarios: readonly Scenario[] = [
     reference: skopeoA.name,
     entrants: [
       ...sideBySide(layout, skopeoA, { kind: 'rate', share: 0.8, of: skopeoA.name }, ...frugal),
-      enter(relay, ...frugal),
+      { ...enter(relay, ...frugal), reference: dockerA.name },
+      { ...enter(dockerA), reference: dockerA.name },
     ],
   },
   {
