@@ -20,25 +20,28 @@ export interface RequestLimiter {
   close(): Promise<void>;
 }
 
-/** Passes on what is allowed: a bucket that holds the requests of a second, and fills at that rate. */
-export async function startRequestLimiter(upstream: string, options: Redirecting): Promise<RequestLimiter> {
-  const { key, cert, ca, requestsPerSecond } = options;
-  const agent = new Agent({ keepAlive: true, ca });
-  let refusals = 0;
+/** A bucket that holds the requests of one second, and fills at that rate; asked for one each time. */
+export function createAllowance(requestsPerSecond: number): (nowMs: number) => boolean {
   let left = requestsPerSecond;
-  let filledAtMs = performance.now();
-
-  function isAllowed(): boolean {
-    const nowMs = performance.now();
+  let filledAtMs = -Infinity;
+  return (nowMs) => {
     left = Math.min(requestsPerSecond, left + ((nowMs - filledAtMs) / 1_000) * requestsPerSecond);
     filledAtMs = nowMs;
     if (left < 1) return false;
     left -= 1;
     return true;
-  }
+  };
+}
+
+/** Passes on what is allowed. */
+export async function startRequestLimiter(upstream: string, options: Redirecting): Promise<RequestLimiter> {
+  const { key, cert, ca, requestsPerSecond } = options;
+  const agent = new Agent({ keepAlive: true, ca });
+  const isAllowed = createAllowance(requestsPerSecond);
+  let refusals = 0;
 
   const server = createServer({ key, cert }, (asked, response) => {
-    if (!isAllowed()) {
+    if (!isAllowed(performance.now())) {
       refusals += 1;
       response.writeHead(429, { 'retry-after': '1', 'content-type': 'application/json' });
       response.end('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}');
