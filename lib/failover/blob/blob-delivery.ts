@@ -225,7 +225,7 @@ export class BlobDelivery {
     const isLast = this.#ask?.candidate === candidate && this.#ask.isLast;
     const flight = this.#start({ candidate, from, to, isLast, maxWaitingBytes: Infinity, takesWhole: false });
     const startedAtMs = monotonicMs();
-    flight.whenOver(() => {
+    flight.whenLetGo(() => {
       const { end } = flight;
       if (end === null || end.kind === 'landed') return;
       this.#failedBeside.add(candidate);
@@ -236,13 +236,15 @@ export class BlobDelivery {
   }
 
   #startHedge(ask: Ask, late: Flight, delayMs: number): void {
-    if (ask.isAlone || this.#hedge.isOn) return;
+    if (ask.isAlone) return;
     if (this.#context.sources.isSuspect(late.candidate, 'layers')) {
       if (this.#hasOthers(ask, late.candidate)) this.#giveUp(late.candidate);
       return;
     }
-    const [candidate] = this.#trusted(late.candidate).filter((other) => !this.#failedBeside.has(other));
-    if (candidate === undefined) return;
+    const [candidate] = this.#trusted(late.candidate).filter(
+      (other) => !this.#failedBeside.has(other) && other !== this.#hedge.candidate,
+    );
+    if (candidate === undefined || (this.#hedge.isOn && !this.#hedge.giveUpLate())) return;
     const { offset } = this.#assembly;
     const bytes = this.#hedge.reserve(Math.min(late.to - offset, this.#context.transfer.settings.rangeBytes));
     if (bytes === 0) return;

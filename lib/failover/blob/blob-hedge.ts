@@ -6,6 +6,7 @@ import type { WantedBlob } from './assembly.js';
 import type { BlobWindow } from './blob-window.js';
 import type { Flight } from './flight.js';
 import { letFly } from './late-flight.js';
+import { loopMs } from '../../policy/loop-timer.js';
 
 /** So much brought while its hedge had nothing to show, and a late one is not late any more. */
 const recoveredBytes: number = 64 * 1024;
@@ -16,6 +17,7 @@ interface Race {
   readonly hedge: Flight;
   readonly lateArrived: number;
   readonly delayMs: number;
+  readonly startedAtMs: number;
   /** Of the budget. */
   readonly bytes: number;
 }
@@ -52,7 +54,28 @@ export class BlobHedge {
 
   /** From now on these two race for the bytes from where the hedge begins. */
   begin(late: Flight, hedge: Flight, delayMs: number): void {
-    this.#race = { late, hedge, lateArrived: late.arrived, delayMs, bytes: hedge.to - hedge.from };
+    const bytes = hedge.to - hedge.from;
+    this.#race = { late, hedge, lateArrived: late.arrived, delayMs, startedAtMs: loopMs(), bytes };
+  }
+
+  /** Whom the hedge was sent to; null while there is none. */
+  get candidate(): Candidate | null {
+    return this.#race?.hedge.candidate ?? null;
+  }
+
+  /** Gives up a hedge that is late as well, so that somebody else can be asked; false where it is not. */
+  giveUpLate(): boolean {
+    const race = this.#race;
+    if (race === null) return false;
+    const { hedge, startedAtMs } = race;
+    const patienceMs = this.#context.hedge.firstByteMs(hedge.candidate.registry);
+    const isLate = hedge.end === null && hedge.holdsConnection && hedge.arrived === hedge.from;
+    if (!isLate || loopMs() - startedAtMs < patienceMs) return false;
+    this.#end(race);
+    this.#window.remove(hedge);
+    letFly(this.#context, hedge);
+    this.#context.sources.suspect(hedge.candidate, 'layers');
+    return true;
   }
 
   /** Looks how the race stands; tells when the late one has lost it. */

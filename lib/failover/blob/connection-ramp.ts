@@ -46,6 +46,7 @@ export class ConnectionRamp {
   readonly #most: number;
   readonly #blobs = new Set<() => number>();
   #connections = 1;
+  #inUse = 0;
   /** As many over all blobs fill the link: fewer blobs may have more each. */
   #enough = 0;
   #trial: Trial | null = null;
@@ -66,6 +67,19 @@ export class ConnectionRamp {
   get connections(): number {
     const share = Math.ceil(this.#enough / Math.max(1, this.#blobs.size));
     return Math.min(this.#most, Math.max(this.#connections, share));
+  }
+
+  /** How many connections to the registry bring blobs now, for whichever pull and however small they are. */
+  get inUse(): number {
+    return this.#inUse;
+  }
+
+  /** One more is in use, until what this returns is called. */
+  connected(): () => void {
+    this.#inUse += 1;
+    return () => {
+      this.#inUse -= 1;
+    };
   }
 
   /** A blob that is large enough to be split is being fetched from here, until what this returns is called. */

@@ -53,6 +53,8 @@ export class Flight {
   readonly #stopFollowing: () => void;
   /** Called when the flight is over, however it ended. */
   readonly #onOver: (() => void)[] = [];
+  /** Called when it is over or was overtaken. */
+  readonly #onLetGo: (() => void)[] = [];
   #to: number;
   /** Up to where bytes have arrived, and up to where they were taken or thrown away. */
   #arrived: number;
@@ -78,7 +80,7 @@ export class Flight {
     this.#stopFollowing = context.signal.aborted ? () => undefined : onAbort(context.signal, this.#work.abort);
     this.#meter = createFlightMeter((rate) => context.sources.measured(candidate, rate));
     this.#ramp = context.transfer.ramps.of(candidate.registry);
-    this.#onOver.push(context.sources.connected(candidate, plan.blob.digest));
+    this.#onOver.push(context.sources.connected(candidate, plan.blob.digest), this.#ramp.connected());
     void this.#run();
   }
 
@@ -107,7 +109,7 @@ export class Flight {
 
   /** Bytes that were asked for, and have not been taken. */
   get claimedBytes(): number {
-    return this.to - this.#taken;
+    return this.#onDelivery === null ? this.to - this.#taken : 0;
   }
 
   /** Whether the byte at `offset` is here, or still to come. */
@@ -171,6 +173,13 @@ export class Flight {
     this.#stopFollowing();
     this.#discard();
     this.#onTaken?.();
+    for (const letGo of this.#onLetGo.splice(0)) letGo();
+  }
+
+  /** Hears that nothing more comes of it: it is over or was overtaken. */
+  whenLetGo(listener: () => void): void {
+    if (this.#end === null && this.#onDelivery === null) this.#onLetGo.push(listener);
+    else listener();
   }
 
   /** Hears that it is over; at once where it is already. */
@@ -330,7 +339,7 @@ export class Flight {
     // Whatever its request still waits for.
     this.#work.abort(new FlightOverError());
     this.#onTaken?.();
-    for (const over of this.#onOver.splice(0)) over();
+    for (const over of [...this.#onOver.splice(0), ...this.#onLetGo.splice(0)]) over();
     this.#plan.onNews();
   }
 }

@@ -83,7 +83,8 @@ export class ReadAhead {
     const before = this.#window.covering(stretch.from);
     const flight = this.#port.start(candidate, stretch.from, stretch.to);
     this.#leases.set(flight, lease);
-    flight.whenOver(() => permit.release());
+    // One that was overtaken may stay open for long, and must not keep others waiting.
+    flight.whenLetGo(() => permit.release());
     before?.shorten(stretch.from);
     this.#rangeBytes = Math.min(this.#rangeBytes * 2, this.#largestRange(target));
     return true;
