@@ -50,12 +50,15 @@ const images: readonly TestImage[] = [
   }),
   seededImage({ bytes: [3_000_000, 0, 1, 150_000], seed: 'schedules', compression: 'gzip', mediaTypes: 'docker' }),
   seededImage({ layers: 3, bytes: 400_000, seed: 'schedules', sameLayers: true, digests: 'sha512' }),
+  seededImage({ bytes: [1_500_000, 700_000, 90_000], seed: 'schedules' }),
 ];
 
 interface RegistrySchedule {
   readonly faults: readonly Fault[];
   readonly redirects: boolean;
   readonly hasTokens: boolean;
+  /** So slow that more connections bring more; null is as fast as it goes. */
+  readonly bytesPerConnection: number | null;
 }
 
 interface Schedule {
@@ -65,12 +68,26 @@ interface Schedule {
   /** The one without faults. */
   readonly healthy: number;
   readonly hedgeMs: number;
+  readonly layersMs: number;
+  readonly rangeBytes: number;
+  /** As a multiple of the range. */
+  readonly windowRanges: number;
+  readonly spread: boolean;
   /** A first pull ends so early, and leaves what it has to the second. */
   readonly firstEndsAfterMs: number | null;
 }
 
 const registryOf = (faults: fc.Arbitrary<readonly Fault[]>): fc.Arbitrary<RegistrySchedule> =>
-  fc.record({ faults, redirects: fc.boolean(), hasTokens: fc.boolean() });
+  fc.record({
+    faults,
+    redirects: fc.boolean(),
+    hasTokens: fc.boolean(),
+    bytesPerConnection: fc.option(fc.constantFrom(1_000_000, 4_000_000), { freq: 3 }),
+  });
+
+/** Small ranges split all but the smallest blobs. */
+const rangeBytes = fc.constantFrom(16_384, 65_536, 262_144, 2_097_152);
+const windowRanges = fc.constantFrom(1, 2, 8);
 
 const schedule: fc.Arbitrary<Schedule> = fc
   .record({
@@ -79,6 +96,10 @@ const schedule: fc.Arbitrary<Schedule> = fc
     registries: fc.tuple(registryOf(faultsOfOne), registryOf(faultsOfOne), registryOf(faultsOfOne)),
     healthy: fc.nat(2),
     hedgeMs: fc.constantFrom(50, 400, Infinity),
+    layersMs: fc.constantFrom(50, 400, Infinity),
+    rangeBytes,
+    windowRanges,
+    spread: fc.boolean(),
     firstEndsAfterMs: fc.option(fc.constantFrom(5, 40, 150, 600, 1_500), { freq: 4 }),
   })
   .map((made) => ({
@@ -98,13 +119,20 @@ const deadSchedule: fc.Arbitrary<Schedule> = fc
       .chain((phase) =>
         fc.array(registryOf(deadlyFaultOf[phase].map((fault) => [fault])), { minLength: 1, maxLength: 3 }),
       ),
+    rangeBytes,
+    windowRanges,
+    fc.boolean(),
   )
-  .map(([image, registries]) => ({
+  .map(([image, registries, range, ranges, spread]) => ({
     image,
     byDigest: false,
     registries,
     healthy: -1,
     hedgeMs: Infinity,
+    layersMs: Infinity,
+    rangeBytes: range,
+    windowRanges: ranges,
+    spread,
     firstEndsAfterMs: null,
   }));
 
@@ -114,8 +142,15 @@ interface Stage {
   readonly pull: (signal?: AbortSignal) => Promise<PullReport>;
   /** Who was found ill, by number: `0 layers …`. */
   readonly ill: readonly string[];
+  /** Whose bytes of a blob were found to be wrong, by number. */
+  readonly liars: readonly number[];
   /** That what the report says is in the layout, and right to the last byte. */
   readonly verify: (report: PullReport) => Promise<void>;
+}
+
+/** Whether it makes a registry send other bytes than those of the blob, so that only the digest tells. */
+function isLie({ on, kind }: Fault): boolean {
+  return on === 'layers' && ['wrong-bytes', 'wrong-range', 'wrong-length', 'status', 'content-encoding'].includes(kind);
 }
 
 /** Sets a schedule up, plays it, and holds it to leaving nothing open. */
@@ -125,11 +160,12 @@ async function onStage(made: Schedule, play: (stage: Stage) => Promise<void>): P
   if (image === undefined) throw new Error('there is no such image');
   const directory = await mkdtemp(join(tmpdir(), 'pull-failover-schedule-'));
   const doubles = await Promise.all(
-    made.registries.map(({ faults, redirects, hasTokens }) =>
+    made.registries.map(({ faults, redirects, hasTokens, bytesPerConnection }) =>
       startRegistryDouble({
         images: { 'team/app:1': image },
         faults,
         redirects,
+        ...(bytesPerConnection === null ? {} : { bandwidth: { perConnectionBytesPerSecond: bytesPerConnection } }),
         ...(hasTokens ? { auth: { kind: 'bearer' } } : {}),
       }),
     ),
@@ -141,11 +177,18 @@ async function onStage(made: Schedule, play: (stage: Stage) => Promise<void>): P
     registries: prefixes,
     platform: 'linux/amd64',
     timeouts: isHopeless ? impatient : timeouts,
-    transfer: { hedge: { metadataMs: made.hedgeMs, budget: 1 } },
+    transfer: {
+      rangeBytes: made.rangeBytes,
+      windowBytes: made.rangeBytes * made.windowRanges,
+      spread: made.spread,
+      hedge: { metadataMs: made.hedgeMs, layersMs: made.layersMs, budget: 1 },
+    },
   });
   const ill: string[] = [];
+  const liars: number[] = [];
   puller.events.on('registry:failed', ({ registry, phase, verdict, reason }) => {
     if (verdict === 'ill') ill.push(`${prefixes.indexOf(registry)} ${phase} ${reason.message}`);
+    if (phase === 'layers' && reason.code === 'digest-mismatch') liars.push(prefixes.indexOf(registry));
   });
   const name = `${prefixes[0]}/app${made.byDigest ? `@${image.digest}` : ':1'}`;
   try {
@@ -153,6 +196,7 @@ async function onStage(made: Schedule, play: (stage: Stage) => Promise<void>): P
       doubles,
       image,
       ill,
+      liars,
       pull: (signal) => puller.pullWithFailover(name, signal === undefined ? {} : { signal }),
       verify: async (report) => {
         expect(report.digest).to.equal(image.digest);
@@ -241,7 +285,7 @@ describe(`random schedules of faults (SEED=${seed})`, function () {
     await new Promise((resolve) => setImmediate(resolve));
     const before = handles();
     await playAll('one healthy', schedule, schedules, (made) =>
-      onStage(made, async ({ pull, ill, verify }) => {
+      onStage(made, async ({ pull, ill, liars, verify }) => {
         if (made.firstEndsAfterMs !== null) {
           const reason = new Error('the first pull is ended');
           const ending = new AbortController();
@@ -258,6 +302,7 @@ describe(`random schedules of faults (SEED=${seed})`, function () {
         }
         await verify(await pull());
         expect(ill.filter((one) => one.startsWith(`${made.healthy} `))).to.deep.equal([]);
+        for (const liar of liars) expect(made.registries[liar]?.faults.some(isLie), `${liar} has lied`).to.equal(true);
       }),
     );
     await untilAsBefore(before);
