@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { EngineError } from '../../errors/engine-error.js';
 import { syncDirectory, writeDurably } from '../../files/durable-file.js';
 import { unlessMissing } from '../../files/file-error.js';
+import { fileStampOf } from './file-stamp.js';
 
 /**
  * The one version there is; a later one may mean something else by the same files.
@@ -15,11 +16,23 @@ const layoutVersion = '1.0.0';
 const markerName = 'oci-layout';
 
 /**
- * Whether the directory is a layout; false where there is none yet, so that one may be made.
- *
- * @throws EngineError when it is a broken layout, or one of another version
+ * Makes what tells whether the directory is a layout, and reads its marker again only when that file has changed.
+ * False where there is none yet, so that one may be made; throws an `EngineError` when it is a broken layout, or one of
+ * another version.
  */
-export async function isLayout(engine: string, directory: string): Promise<boolean> {
+export function createMarkerCheck(engine: string, directory: string): () => Promise<boolean> {
+  let known: string | null = null;
+  return async () => {
+    const found = await unlessMissing(stat(join(directory, markerName), { bigint: true }));
+    const stamp = found === null ? null : fileStampOf(found);
+    if (stamp !== null && stamp === known) return true;
+    const isOne = await isLayout(engine, directory);
+    known = isOne ? stamp : null;
+    return isOne;
+  };
+}
+
+async function isLayout(engine: string, directory: string): Promise<boolean> {
   const path = join(directory, markerName);
   let text = await unlessMissing(readFile(path, 'utf8'));
   if (text === null) {

@@ -12,7 +12,7 @@ import type { BlobContext, BlobStore, Engine, WantedBlob } from '../engine.js';
 import type { NamedImage } from './index-document.js';
 import { createLayoutBlobs } from './layout-blobs.js';
 import { createLayoutIndex } from './layout-index.js';
-import { isLayout, markLayout } from './layout-marker.js';
+import { createMarkerCheck, markLayout } from './layout-marker.js';
 import { createOpenSinks } from './open-sinks.js';
 import { createPartialStore } from './partial-store.js';
 import { shareRuns } from './shared-run.js';
@@ -84,13 +84,14 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   const blobs = createLayoutBlobs(id, root, partials);
   const sinks = createOpenSinks(id, blobs, partials);
   const index = createLayoutIndex({ engine: id, directory: root, workDirectory: work });
+  const isMarked = createMarkerCheck(id, root);
   const underWay = new Set<Promise<unknown>>();
   let indexChecked = false;
   let closing: Promise<void> | null = null;
 
   /** Makes the layout where there is none, on every use: it may be removed while this process lives. */
   const prepare = shareRuns(async (): Promise<void> => {
-    if (!(await isLayout(id, root))) await markLayout(root);
+    if (!(await isMarked())) await markLayout(root);
     await mkdir(work, { recursive: true });
     await index.create();
     if (indexChecked) return;
@@ -112,7 +113,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   }
 
   async function reading<T>(absent: T, read: () => Promise<T>): Promise<T> {
-    return (await isLayout(id, root)) ? read() : absent;
+    return (await isMarked()) ? read() : absent;
   }
 
   async function openBlob(wanted: WantedBlob, { signal, pullId }: BlobContext): Promise<BlobSink | null> {
