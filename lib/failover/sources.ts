@@ -3,7 +3,7 @@ import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, Served } from '../vocabulary/report.js';
 import type { Candidate } from './candidate.js';
-import type { MeasuredRate } from './blob/flight-meter.js';
+import type { Measured } from './blob/flight-meter.js';
 import { Contribution } from './contribution.js';
 import type { FailedTry } from './failed-try.js';
 import type { HeartObserver } from './heart-observer.js';
@@ -35,10 +35,13 @@ interface SourceState {
   readonly delivered: Set<RegistryPhase>;
   readonly contribution: Contribution;
   /** The best of its connections, and the longest silence of any, in this pull. */
-  rate: MeasuredRate | null;
+  measured: Measured;
   /** One that was overtaken is still waited for, to learn whether it is dead. */
   isWatched: boolean;
 }
+
+/** Before, a rate says more of a burst in a buffer than of the link. */
+const measuredMs = 250;
 
 /** Beside one that brings ten times as much a registry is too slow, however much that is. */
 const floorShare = 0.1;
@@ -76,7 +79,7 @@ export class Sources {
         limitedUntilMs: new Map(plan.limitedUntilMs?.(candidate) ?? []),
         delivered: new Set(),
         contribution: new Contribution(),
-        rate: null,
+        measured: { bytes: 0, waitedMs: 0, longestPauseMs: 0 },
         isWatched: false,
       });
     }
@@ -260,23 +263,30 @@ export class Sources {
   }
 
   /** What one connection has shown. */
-  measured(candidate: Candidate, { bytesPerSecond, longestPauseMs }: MeasuredRate): void {
+  measured(candidate: Candidate, { bytes, waitedMs, longestPauseMs }: Measured): void {
     const state = this.#state(candidate);
-    state.rate = {
-      bytesPerSecond: Math.max(bytesPerSecond, state.rate?.bytesPerSecond ?? 0),
-      longestPauseMs: Math.max(longestPauseMs, state.rate?.longestPauseMs ?? 0),
+    state.measured = {
+      bytes: state.measured.bytes + bytes,
+      waitedMs: state.measured.waitedMs + waitedMs,
+      longestPauseMs: Math.max(state.measured.longestPauseMs, longestPauseMs),
     };
   }
 
-  /** What connections to this candidate have shown in this pull; null while none has brought enough. */
-  rateOf(candidate: Candidate): MeasuredRate | null {
-    return this.#state(candidate).rate;
+  /** The longest silence of any connection to this candidate in this pull, in milliseconds. */
+  longestPauseMs(candidate: Candidate): number {
+    return this.#state(candidate).measured.longestPauseMs;
+  }
+
+  /** What connections to this candidate brought on average in this pull; 0 while they have not been measured for long. */
+  bytesPerSecond(candidate: Candidate): number {
+    const { bytes, waitedMs } = this.#state(candidate).measured;
+    return waitedMs < measuredMs ? 0 : (bytes * 1_000) / waitedMs;
   }
 
   /** What one connection to this candidate must bring, in bytes per second, beside those that bring more in this pull. */
   floorBeside(candidate: Candidate): number {
     const others = this.candidates.filter((other) => other !== candidate && !this.hasFailed(other, 'layers'));
-    return Math.max(0, ...others.map((other) => this.#state(other).rate?.bytesPerSecond ?? 0)) * floorShare;
+    return Math.max(0, ...others.map((other) => this.bytesPerSecond(other))) * floorShare;
   }
 
   /** A candidate that was asked for an object as the second one, since another was late, was the faster one or not. */

@@ -155,7 +155,7 @@ describe('Two real registries that both fail', function () {
       engine,
       registries: [`${first}/${team}`, `${second}/${team}`],
       timeouts,
-      transfer: { hedge: { metadataMs: Infinity } },
+      transfer: { hedge: { metadataMs: Infinity, layersMs: Infinity } },
     });
     const events: PullEvent[] = [];
     puller.events.on('*', (event) => events.push(event));

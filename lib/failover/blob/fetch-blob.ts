@@ -73,6 +73,8 @@ class BlobFetch {
   readonly #delivery: BlobDelivery;
   /** Candidates that cannot serve this blob: they do not have it, may not give it, or lied. */
   readonly #ruledOut = new Set<Candidate>();
+  /** Candidates that lied. One may have been ruled out for another reason before it was found out. */
+  readonly #liars = new Set<Candidate>();
   /** Candidates whose bytes were part of a mixture with a wrong digest. */
   readonly #tainted = new Set<string>();
   /** Those that had their turn in this walk. */
@@ -339,7 +341,8 @@ class BlobFetch {
   /** A registry's bytes are proven wrong: it is ill, and serves this blob no more. */
   #accuse(registry: string): void {
     for (const candidate of this.#context.sources.candidates) {
-      if (candidate.registry !== registry || this.#ruledOut.has(candidate)) continue;
+      if (candidate.registry !== registry || this.#liars.has(candidate)) continue;
+      this.#liars.add(candidate);
       this.#ruledOut.add(candidate);
       const judgement = judge(
         { evidence: { kind: 'content', code: 'digest-mismatch', from: 'registry' }, phase: 'layers' },

@@ -1,8 +1,10 @@
 import { loopMs } from '../../policy/loop-timer.js';
 
-/** What a connection has shown of a registry. */
-export interface MeasuredRate {
-  readonly bytesPerSecond: number;
+/** What a connection has shown of a registry since it was last told. */
+export interface Measured {
+  readonly bytes: number;
+  /** Milliseconds in which these bytes were waited for. */
+  readonly waitedMs: number;
   /** The longest time without a byte, in milliseconds. */
   readonly longestPauseMs: number;
 }
@@ -15,13 +17,15 @@ export interface FlightMeter {
   resume(): void;
 }
 
-/** Below it a rate says more of one burst in a buffer than of the link. */
-const fewBytes: number = 256 * 1024;
+/** Told after so many bytes: often enough for a rate, seldom enough to cost nothing. */
+const toldBytes: number = 256 * 1024;
 
-/** @param onMeasured told anew after every so many bytes */
-export function createFlightMeter(onMeasured: (rate: MeasuredRate) => void): FlightMeter {
+/** A pause this long is told at once, in milliseconds: whoever waits for the next one must know it. */
+const toldPauseMs = 50;
+
+/** @param onMeasured told anew every now and then */
+export function createFlightMeter(onMeasured: (measured: Measured) => void): FlightMeter {
   let bytes = 0;
-  let sinceTold = 0;
   let waitedMs = 0;
   let longestPauseMs = 0;
   let lastMs: number | null = null;
@@ -29,26 +33,23 @@ export function createFlightMeter(onMeasured: (rate: MeasuredRate) => void): Fli
   return {
     arrived: (count) => {
       const nowMs = loopMs();
-      if (lastMs !== null) {
-        const pauseMs = nowMs - lastMs;
-        waitedMs += pauseMs;
-        longestPauseMs = Math.max(longestPauseMs, pauseMs);
-        // The first bytes begin the measurement: what led to them is not the rate.
-        bytes += count;
-        sinceTold += count;
-      }
+      const pauseMs = lastMs === null ? 0 : nowMs - lastMs;
+      // The first bytes begin the measurement: what led to them is not the rate.
+      if (lastMs !== null) bytes += count;
       lastMs = nowMs;
-      if (sinceTold < fewBytes) return;
-      sinceTold = 0;
-      onMeasured({ bytesPerSecond: (bytes * 1_000) / Math.max(1, waitedMs), longestPauseMs });
+      waitedMs += pauseMs;
+      longestPauseMs = Math.max(longestPauseMs, pauseMs);
+      if (bytes < toldBytes && pauseMs < toldPauseMs) return;
+      onMeasured({ bytes, waitedMs, longestPauseMs });
+      bytes = 0;
+      waitedMs = 0;
     },
     pause: () => {
       isPaused = true;
     },
     resume: () => {
-      if (!isPaused) return;
+      if (isPaused && lastMs !== null) lastMs = loopMs();
       isPaused = false;
-      if (lastMs !== null) lastMs = loopMs();
     },
   };
 }

@@ -78,7 +78,7 @@ export class Flight {
     this.#work = deriveAbort(context.outliving);
     if (context.signal.aborted) this.#work.abort(context.signal.reason);
     this.#stopFollowing = context.signal.aborted ? () => undefined : onAbort(context.signal, this.#work.abort);
-    this.#meter = createFlightMeter((rate) => context.sources.measured(candidate, rate));
+    this.#meter = createFlightMeter((measured) => context.sources.measured(candidate, measured));
     this.#ramp = context.transfer.ramps.of(candidate.registry);
     this.#onOver.push(context.sources.connected(candidate, plan.blob.digest), this.#ramp.connected());
     void this.#run();

@@ -21,6 +21,7 @@ export class HeadWatch {
   #wasSuspect = false;
   /** Up to where bytes had arrived when the timer was last restarted. */
   #mark = 0;
+  #delayMs = Infinity;
   /** As many bytes make the timer begin anew. */
   #enough = 1;
 
@@ -42,6 +43,7 @@ export class HeadWatch {
       this.#begin(flight, hasBytes, isSuspect);
     } else if (flight.arrived - this.#mark >= this.#enough) {
       this.#mark = flight.arrived;
+      this.#enough = this.#enoughOf(flight);
       this.#timer?.restart();
     }
     this.#timer?.resume();
@@ -66,11 +68,10 @@ export class HeadWatch {
     this.#mark = flight.arrived;
     const { sources, hedge } = this.#context;
     const { registry } = flight.candidate;
-    const known = sources.rateOf(flight.candidate);
-    const usualMs = hasBytes ? hedge.pauseMs(known?.longestPauseMs ?? 0) : hedge.firstByteMs(registry);
+    const usualMs = hasBytes ? hedge.pauseMs(sources.longestPauseMs(flight.candidate)) : hedge.firstByteMs(registry);
     const delayMs = isSuspect ? Math.min(suspectMs, usualMs) : usualMs;
-    const usual = hasBytes ? (known?.bytesPerSecond ?? 0) : 0;
-    this.#enough = Math.max(1, (usual * lateShare * delayMs) / 1_000);
+    this.#delayMs = delayMs;
+    this.#enough = hasBytes ? this.#enoughOf(flight) : 1;
     if (delayMs === Infinity) {
       this.#timer = null;
       return;
@@ -80,5 +81,14 @@ export class HeadWatch {
       this.#timer?.restart();
       this.#onLate(flight, delayMs);
     });
+  }
+
+  /** What must come within the delay: less is next to nothing, but for what others draw from the registry meanwhile. */
+  #enoughOf({ candidate }: Flight): number {
+    const { sources, limits, transfer } = this.#context;
+    const usual = sources.bytesPerSecond(candidate) * lateShare;
+    const { inUse } = transfer.ramps.of(candidate.registry);
+    const least = Math.max(usual, limits.layers.minBytesPerSecond) / Math.max(1, inUse);
+    return Math.max(1, (least * this.#delayMs) / 1_000);
   }
 }
