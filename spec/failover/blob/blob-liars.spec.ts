@@ -90,6 +90,19 @@ describe('wrong bytes', () => {
     expect(bytesSent(rig)).to.deep.equal([mid, size - mid, size]);
   });
 
+  it('of a source that does not have the blob any more are still traced to it', async () => {
+    const { pull } = await fetchFrom([
+      [
+        layers.wrongBytes({ atByte: 0, times: 1 }),
+        layers.reset({ afterBytes: mid, times: 1 }),
+        layers.missing({ after: 1 }),
+      ],
+      [layers.status(500, { times: 1 })],
+      [layers.truncate({ afterBytes: size - 10, times: 1 })],
+    ]);
+    expect(liars(pull)).to.deep.equal(['A']);
+  });
+
   it('of every source end with all of them named', async () => {
     const rig = await openHeartRig({ registries: [[layers.wrongBytes()], [layers.wrongBytes({ atByte: size - 1 })]] });
     const pull = rig.openPull();
