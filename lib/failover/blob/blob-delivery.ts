@@ -247,7 +247,11 @@ export class BlobDelivery {
     if (candidate === undefined || (this.#hedge.isOn && !this.#hedge.giveUpLate())) return;
     const { offset } = this.#assembly;
     const bytes = this.#hedge.reserve(Math.min(late.to - offset, this.#context.transfer.settings.rangeBytes));
-    if (bytes === 0) return;
+    if (bytes === 0) {
+      // When the late one fails at last, the next one is asked over a connection that is open already.
+      if (this.#context.transfer.settings.hedge.budget > 0) void candidate.client.warm(this.#context.signal);
+      return;
+    }
     this.#hedge.begin(late, this.#startBeside(candidate, offset, offset + bytes), delayMs);
   }
 

@@ -90,7 +90,10 @@ async function walk(
     let newest = ask();
     while (running.size > 0) {
       const delayMs = newest === null || waiting.length === 0 ? Infinity : hedge.delayMs(newest.candidate.registry);
+      const [next] = waiting;
+      const stopWarming = newest === null || next === undefined ? null : warmWhenSlow(context, newest, next, delayMs);
       const outcome = await firstOutcome([...running.values()], newest?.queue ?? null, delayMs);
+      stopWarming?.();
       if (outcome === 'late') {
         // Without a budget the one that was asked simply gets all of its limit.
         newest = hedge.take() ? ask() : null;
@@ -137,6 +140,13 @@ function start(context: HeartContext, wanted: WantedManifest, candidate: Candida
       abort[Symbol.dispose]();
     });
   return { candidate, abort, queue, outcome };
+}
+
+/** Opens a connection to whoever is next, before it is asked anything: half of the time to a hedge has passed. */
+function warmWhenSlow({ signal }: HeartContext, slow: Asked, next: Candidate, delayMs: number): () => void {
+  if (delayMs === Infinity) return () => {};
+  const timer = slow.queue.start(Math.ceil(delayMs / 2), () => void next.client.warm(signal));
+  return () => timer.cancel();
 }
 
 /** Whatever this one still brings, another one has brought already. */

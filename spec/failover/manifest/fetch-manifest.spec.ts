@@ -40,6 +40,20 @@ describe('fetchManifest', () => {
     });
   }
 
+  it('opens a connection to the next registry when half of the time to a hedge has passed, and asks it nothing', async () => {
+    const rig = await openHeartRig({
+      registries: [[metadata.delay({ ms: 700 })], []],
+      timeouts: { metadata: { requestMs: 5_000 } },
+      hedge: { metadataMs: 1_000, layersMs: Infinity, budget: 1 },
+    });
+    const pull = rig.openPull();
+    const fetched = await fetchManifest(pull.context, tag);
+    expect(fetched.candidate).to.equal(rig.candidates[0]);
+    await until(() => rig.double('B').connections === 1, 'the connection is accepted');
+    expect(rig.double('B').requests).to.deep.equal([]);
+    expect(pull.of('failedOver')).to.deep.equal([]);
+  });
+
   interface Failing {
     readonly name: string;
     readonly fault: Fault;
