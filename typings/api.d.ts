@@ -1422,6 +1422,8 @@ export declare interface PullProgressed extends OfPull<'pull:progressed'> {
     readonly phase: Phase;
     readonly bytes: PullBytes;
     readonly layers: readonly LayerProgress[];
+    /** What each registry contributed so far, as the report will say it. */
+    readonly served: readonly Served[];
 }
 
 /** What a pull brought, from whom, and what it took. */
@@ -1841,13 +1843,48 @@ export declare interface SeededImageOptions {
     readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** What one registry contributed to a pull. */
+/**
+ * What one registry contributed to a pull. What belongs to a fetch that several pulls share counts for each of them,
+ * from when it takes part. Where an engine pulls by itself (the route `direct`), nobody sees its connections: 0.
+ */
 export declare interface Served {
+    /** The registry's prefix. */
     readonly registry: string;
-    /** Manifests and blobs, whole or in part. */
+    /** Manifests and blobs of which it sent anything; 0 where it was asked as a hedge and had sent nothing yet. */
     readonly objects: number;
-    /** Bytes that arrived from it, waste included; those of a fetch that several pulls share count for each of them. */
+    /** Bytes that arrived from it, waste included. */
     readonly bytes: number;
+    /**
+     * Of `bytes` those that were of no use and thrown away: another registry had brought the same, or was faster (a hedge
+     * and whom it overtook), they were not asked for, or they belonged to a manifest or blob that turned out wrong.
+     */
+    readonly wastedBytes: number;
+    /** The most connections that fetched blobs of this pull from it at the same time. */
+    readonly connections: number;
+    /**
+     * How often it was asked for what another registry was late with, and was the faster of the two (`won`) or not (`lost`:
+     * the late one came first after all, or this one failed).
+     */
+    readonly hedges: {
+        readonly won: number;
+        readonly lost: number;
+    };
+}
+
+/** What the report is to say of one registry. */
+export declare interface ServedOptions {
+    /** The registry's prefix; default the one at this place of the image's replica set. */
+    readonly registry?: string;
+    /** Default 1; 0 of one that was only asked as a hedge, and sent nothing. */
+    readonly objects?: number;
+    /** Default 1, or 0 where `objects` is 0. */
+    readonly bytes?: number;
+    /** At most `bytes`; default 0. */
+    readonly wastedBytes?: number;
+    /** Default 1, or 0 where it sent nothing. */
+    readonly connections?: number;
+    /** Default none; where `objects` is 0 there must be some, or no report would name the registry. */
+    readonly hedges?: Partial<Served['hedges']>;
 }
 
 /** The certificate a server shows, in PEM. */
@@ -1912,7 +1949,7 @@ export declare interface SucceedOptions {
     /** Default: an image of about 20 MB, all of it fetched. */
     readonly bytes?: Partial<PullBytes>;
     /** Default: whoever the script lets do the work. The bytes must add up to `bytes.fetched`. */
-    readonly served?: readonly Served[];
+    readonly served?: readonly ServedOptions[];
 }
 
 /** Not the first registry allowed to resolve, but a later one resolved the tag. At most once per pull. */

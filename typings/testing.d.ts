@@ -63,6 +63,7 @@ export type {
   RequestKind,
   ScriptOptions,
   SeededImageOptions,
+  ServedOptions,
   ServerTls,
   StatusTrouble,
   SucceedOptions,

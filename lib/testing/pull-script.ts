@@ -57,15 +57,15 @@ export interface SucceedOptions {
 export interface ServedOptions {
   /** The registry's prefix; default the one at this place of the image's replica set. */
   readonly registry?: string;
-  /** Default 1. */
+  /** Default 1; 0 of one that was only asked as a hedge, and sent nothing. */
   readonly objects?: number;
-  /** Default 1. */
+  /** Default 1, or 0 where `objects` is 0. */
   readonly bytes?: number;
   /** At most `bytes`; default 0. */
   readonly wastedBytes?: number;
   /** Default 1, or 0 where it sent nothing. */
   readonly connections?: number;
-  /** Default none; a registry that sent nothing must have some, or no report would name it. */
+  /** Default none; where `objects` is 0 there must be some, or no report would name the registry. */
   readonly hedges?: Partial<Served['hedges']>;
 }
 

@@ -36,6 +36,13 @@ describe('the README', () => {
     expect(column('event', 0)).to.deep.equal(types.toSorted());
   });
 
+  it('says everything that is said of a registry', () => {
+    const [, served = ''] = /export interface Served \{(.*?)\n\}/s.exec(source('vocabulary/report.ts')) ?? [];
+    const keys = [...served.matchAll(/^  readonly (\w+):/gm)].map((match) => match[1] ?? '');
+    expect(keys).to.include('bytes');
+    expect(column('served', 0)).to.deep.equal(keys.toSorted());
+  });
+
   it('has exactly the DEBUG namespaces that exist, and the code writes to no other', () => {
     const namespaces = Object.entries(logAreas).map(([area, what]) => [
       `pull-failover:${area}`,

@@ -57,8 +57,12 @@ describe('the events of a pull', () => {
       expect(bytes.fetched).to.be.at.least(progress[index - 1]?.bytes.fetched ?? 0);
       for (const { doneBytes, totalBytes } of of) expect(doneBytes).to.be.at.most(totalBytes);
     }
+    for (const { bytes, served } of ofType(puller, 'pull:progressed')) {
+      expect(served.reduce((sum, one) => sum + one.bytes, 0)).to.equal(bytes.fetched);
+    }
     const last = progress.at(-1);
     expect(last?.bytes).to.deep.equal(report.bytes);
+    expect(last?.served).to.deep.equal(report.served);
     expect(last?.layers).to.deep.equal(
       [image.config, ...image.layers].map(({ digest, sizeBytes }) => ({
         digest,
