@@ -34,6 +34,8 @@ interface SourceState {
   readonly limitedUntilMs: Map<RegistryPhase, number>;
   readonly delivered: Set<RegistryPhase>;
   readonly contribution: Contribution;
+  /** Blobs whose turn it has now, whether it has been asked already or not. */
+  turns: number;
   /** The best of its connections, and the longest silence of any, in this pull. */
   measured: Measured;
   /** One that was overtaken is still waited for, to learn whether it is dead. */
@@ -79,6 +81,7 @@ export class Sources {
         limitedUntilMs: new Map(plan.limitedUntilMs?.(candidate) ?? []),
         delivered: new Set(),
         contribution: new Contribution(),
+        turns: 0,
         measured: { bytes: 0, waitedMs: 0, longestPauseMs: 0 },
         isWatched: false,
       });
@@ -95,12 +98,13 @@ export class Sources {
     return this.#plan[phase].toSorted((a, b) => rank(a) - rank(b));
   }
 
-  /** The same for a pull that draws from all at once: among those that are well, whoever has the fewest connections comes first. */
+  /** The same for a pull that draws from all at once: among those that are well, whoever has the least to do comes first. */
   orderSpread(): readonly Candidate[] {
     const isWell = (candidate: Candidate): boolean =>
       !this.hasFailed(candidate, 'layers') && !this.isSuspect(candidate, 'layers');
     const order = this.order('layers');
-    const well = order.filter(isWell).toSorted((a, b) => this.connectionsTo(a) - this.connectionsTo(b));
+    const toDo = (candidate: Candidate): number => this.connectionsTo(candidate) + this.#state(candidate).turns;
+    const well = order.filter(isWell).toSorted((a, b) => toDo(a) - toDo(b));
     return [...well, ...order.filter((candidate) => !isWell(candidate))];
   }
 
@@ -260,6 +264,15 @@ export class Sources {
   /** Connections to this candidate that fetch blobs of this pull now. */
   connectionsTo(candidate: Candidate): number {
     return this.#state(candidate).contribution.connections;
+  }
+
+  /** It is this candidate's turn to bring a blob, until what this returns is called: many may begin before any is asked. */
+  turnOf(candidate: Candidate): () => void {
+    const state = this.#state(candidate);
+    state.turns += 1;
+    return () => {
+      state.turns -= 1;
+    };
   }
 
   /** What one connection has shown. */

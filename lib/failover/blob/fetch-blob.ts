@@ -159,7 +159,7 @@ class BlobFetch {
       const [candidate, ...rest] = this.#askable().filter((other) => !asked.has(other));
       if (candidate === undefined || this.#mismatches >= maxMismatches) return false;
       asked.add(candidate);
-      const asking = await this.#ask(candidate, this.#isLast(candidate, rest));
+      const asking = await this.#takeTurn(candidate, this.#isLast(candidate, rest));
       if (asking === 'complete') return true;
       // It has not failed in its turn: when those who go on in its place fail, it is asked again.
       if (asking === 'left') asked.delete(candidate);
@@ -170,6 +170,15 @@ class BlobFetch {
   #isLast(candidate: Candidate, rest: readonly Candidate[]): boolean {
     if (this.#context.sources.hasFailed(candidate, 'layers')) return rest.length === 0;
     return rest.every((other) => this.#context.sources.hasFailed(other, 'layers'));
+  }
+
+  async #takeTurn(candidate: Candidate, isLast: boolean): Promise<Delivered | 'failed'> {
+    const endTurn = this.#context.sources.turnOf(candidate);
+    try {
+      return await this.#ask(candidate, isLast);
+    } finally {
+      endTurn();
+    }
   }
 
   /** Asks one candidate, again while that may help. */

@@ -88,7 +88,8 @@ export class HeadWatch {
     const { sources, limits, transfer } = this.#context;
     const usual = sources.bytesPerSecond(candidate) * lateShare;
     const { inUse } = transfer.ramps.of(candidate.registry);
-    const least = Math.max(usual, limits.layers.minBytesPerSecond) / Math.max(1, inUse);
+    const floor = Math.max(limits.layers.minBytesPerSecond, sources.floorBeside(candidate));
+    const least = Math.max(usual, floor) / Math.max(1, inUse);
     return Math.max(1, (least * this.#delayMs) / 1_000);
   }
 }
