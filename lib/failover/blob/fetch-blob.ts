@@ -305,6 +305,8 @@ class BlobFetch {
     if (others.length > 0) {
       this.#mismatches += 1;
       for (const contributor of contributors) this.#tainted.add(contributor);
+      // Each may have to be asked alone now, whoever had a turn before: else the one that is left seems to be the last.
+      for (const asked of this.#asked) if (contributors.includes(asked.registry)) this.#asked.delete(asked);
     }
     await this.#startOver();
     this.#reached = 0;
