@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { fetchBlob } from '../../../lib/failover/blob/fetch-blob.js';
 import { type Fault, parseFault } from '../../../lib/testing/index.js';
+import { until } from '../../support/until.js';
 import { seededRandom } from '../../support/seeded-random.js';
 import { closeHeartRigs, untilQuiet } from '../support/heart-rig.js';
 import { memorySink } from '../support/memory-sink.js';
@@ -145,6 +146,12 @@ async function play(made: Schedule): Promise<void> {
     );
     rig.end();
     await untilQuiet(rig.doubles);
+    for (const { sources } of pulls) {
+      await until(
+        () => rig.candidates.every((candidate) => sources.connectionsTo(candidate) === 0),
+        'no connection is in use',
+      );
+    }
     for (const pull of pulls) expectAllGivenBack(rig, pull);
     for (const { violations } of rig.doubles) expect(violations.map(({ detail }) => detail)).to.deep.equal([]);
   } finally {

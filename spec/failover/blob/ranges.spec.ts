@@ -256,6 +256,15 @@ describe('a blob in ranges', () => {
     expect(pull.ill).to.deep.equal(['A layers']);
   });
 
+  it('of which a liar that drips was left for a range ahead is fetched alone from the other one, and not from the liar', async () => {
+    const { pull } = await fetchInRanges([
+      [layers.wrongBytes({ atByte: 0, times: 1 }), layers.drip({ afterBytes: 6 * rangeBytes, bytesPerSecond: 100 })],
+      [],
+    ]);
+    expect(pull.ill).to.deep.equal(['A layers']);
+    expect(pull.attempts.at(-1)).to.equal('A content/digest-mismatch ill');
+  });
+
   for (const { name, onWrite } of [
     { name: 'at its first byte', onWrite: () => noSpace() },
     { name: 'in the middle', onWrite: (offset: number) => (offset > size / 2 ? noSpace() : undefined) },
