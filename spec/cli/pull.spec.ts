@@ -276,7 +276,10 @@ describe('pull-failover pull', function () {
     it('lets a limit on the command line win over the file, also over the one for the kind', async () => {
       const [first, second] = [await start({ faults: [layers.stall({ afterShare: 0.4 })] }), await start()];
       const timeouts = { layers: { stallMs: 60_000, windowMs: 60_000 }, lastCandidate: { stallMs: 60_000 } };
-      const config = await writeConfig('config.json', JSON.stringify({ operations: { database: { timeouts } } }));
+      // Else the replica overtakes it before any limit expires.
+      const transfer = { hedge: { layersMs: 60_000 } };
+      const operations = { database: { timeouts } };
+      const config = await writeConfig('config.json', JSON.stringify({ operations, transfer }));
       const args = [...argumentsFor(first, second), '--config', config, '--operation', 'database'];
       const { exitCode, stdout } = await runHere(args);
       expect(exitCode).to.equal(0);
