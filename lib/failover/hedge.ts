@@ -26,6 +26,8 @@ const minLayersMs = 400;
 const maxLayersMs = 1_000;
 /** A pause four times the longest so far is none of those that this link makes. */
 const pauseFactor = 4;
+/** Of a registry near by, an answer takes less, the handshake of its first connection included. */
+const farMs = 120;
 /** Until its first byte a blob may need a connection to the registry, its answer, and the same of the storage with TLS. */
 const firstByteFactor = 4;
 /** Hedges allowed at once after a quiet time, and at the start: a fresh process must survive its first outage. */
@@ -62,6 +64,11 @@ export class HedgeGate {
   /** The same between two bytes of a blob, at a registry whose longest pause so far in this pull was this long. */
   pauseMs(longestPauseMs: number): number {
     return this.#settings.layersMs ?? withinLayers(longestPauseMs * pauseFactor);
+  }
+
+  /** Whether its answers take as long as on a link between continents, or over TLS on one within. */
+  isFar(registry: string): boolean {
+    return (this.#p95(registry) ?? 0) >= farMs;
   }
 
   /** What nineteen of twenty answers take at most, in milliseconds; null where none is known. */

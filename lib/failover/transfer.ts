@@ -24,16 +24,21 @@ const maxRegistries = 1_000;
 export class ConnectionRamps {
   readonly #ramps = createBoundedMap<string, ConnectionRamp>(maxRegistries);
   readonly #most: number;
+  readonly #isFar: (registry: string) => boolean;
 
-  /** @param connectionsPerBlob the most */
-  constructor(connectionsPerBlob: number) {
+  /**
+   * @param connectionsPerBlob the most
+   * @param isFar whether a registry's answers take long
+   */
+  constructor(connectionsPerBlob: number, isFar: (registry: string) => boolean = () => false) {
     this.#most = connectionsPerBlob;
+    this.#isFar = isFar;
   }
 
   of(registry: string): ConnectionRamp {
     const known = this.#ramps.get(registry);
     if (known !== undefined) return known;
-    const ramp = new ConnectionRamp(this.#most);
+    const ramp = new ConnectionRamp(this.#most, () => this.#isFar(registry));
     this.#ramps.set(registry, ramp);
     return ramp;
   }

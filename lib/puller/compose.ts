@@ -80,6 +80,7 @@ export function composeParts(
     onCredentialsRejected,
   });
 
+  const hedge = new HedgeGate(settings.transfer.hedge);
   return {
     settings,
     bus,
@@ -87,9 +88,9 @@ export function composeParts(
     clients,
     addresses: createKeptAddresses(transport),
     circuits,
-    hedge: new HedgeGate(settings.transfer.hedge),
+    hedge,
     budget: createTransferBudget(settings.transfer),
-    ramps: new ConnectionRamps(settings.transfer.connectionsPerBlob),
+    ramps: new ConnectionRamps(settings.transfer.connectionsPerBlob, (registry) => hedge.isFar(registry)),
     shared: new SharedFetches(),
     relays: new Relays(),
     memory: openRememberedDigests(openStateStore(settings.stateDir)),

@@ -7,6 +7,10 @@ const measureMs = 200;
 /** What new connections take to bring their first bytes, on a long link and with TLS. */
 const settleMs = 200;
 
+/** How many times as many connections are tried; more on a long link, where there is more to win and a try takes longer. */
+const usualFactor = 2;
+const farFactor = 4;
+
 /** Twice the connections have to bring so much more, or they are of no use: less is what a link sways by. */
 const worthwhileRise = 1.2;
 
@@ -44,6 +48,7 @@ interface Trial {
  */
 export class ConnectionRamp {
   readonly #most: number;
+  readonly #isFar: () => boolean;
   readonly #blobs = new Set<() => number>();
   #connections = 1;
   #inUse = 0;
@@ -58,9 +63,13 @@ export class ConnectionRamp {
   #waitedMs = 0;
   #loop: EventLoopUtilization = performance.eventLoopUtilization();
 
-  /** @param most connections per blob */
-  constructor(most: number) {
+  /**
+   * @param most connections per blob
+   * @param isFar whether answers of the registry take long: what one connection brings is little there, and each try too
+   */
+  constructor(most: number, isFar: () => boolean = () => false) {
     this.#most = most;
+    this.#isFar = isFar;
   }
 
   /** For each blob. */
@@ -140,10 +149,10 @@ export class ConnectionRamp {
     const rest = Math.max(0, ...[...this.#blobs].map((remaining) => remaining()));
     if ((rest * this.#blobs.size * 1_000) / Math.max(1, bytesPerSecond) < shortestRestMs) return;
     const { connections } = this;
-    const other = connections >= this.#most ? Math.floor(connections / 2) : Math.min(this.#most, connections * 2);
+    const more = connections * (this.#isFar() ? farFactor : usualFactor);
     this.#trial = { before: { connections, bytesPerSecond }, settledAtMs: nowMs + settleMs };
     this.#enough = 0;
-    this.#connections = other;
+    this.#connections = connections >= this.#most ? Math.floor(connections / 2) : Math.min(this.#most, more);
   }
 
   /** Other blobs than before have another rate for another reason. */
