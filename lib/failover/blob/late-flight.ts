@@ -8,6 +8,9 @@ import { LeftQueueError } from './leave-queue.js';
 const provingBytes: number = 256 * 1024;
 const provingMs = 1_000;
 
+/** After so many it is known to live and to be slow: more would only be taken from who is fast. */
+const enoughBytes: number = 2 * provingBytes;
+
 /**
  * Lets a flight that was overtaken go on by itself, after the pull too: only when its limit expires is the registry ill,
  * and when it delivers again it is no suspect any more. One of a registry is enough to find out.
@@ -23,6 +26,8 @@ export function letFly(context: HeartContext, flight: Flight): void {
   const startedAtMs = monotonicMs();
   let sinceMs = startedAtMs;
   let bytes = 0;
+  let allBytes = 0;
+  let isSlow = false;
   flight.detach((arrived) => {
     const nowMs = monotonicMs();
     if (nowMs - sinceMs > provingMs) {
@@ -30,14 +35,14 @@ export function letFly(context: HeartContext, flight: Flight): void {
       bytes = 0;
     }
     bytes += arrived;
-    if (bytes < provingBytes) return;
-    sources.trust(candidate, 'layers');
-    flight.cancel();
+    allBytes += arrived;
+    isSlow = allBytes >= enoughBytes && bytes < provingBytes;
+    if (isSlow || bytes >= provingBytes) flight.cancel();
   });
   flight.whenOver(() => {
     forget();
     const { end } = flight;
-    if (end?.kind === 'landed') sources.trust(candidate, 'layers');
+    if (end?.kind === 'landed' && !isSlow) sources.trust(candidate, 'layers');
     // Whoever closes the puller has ended it.
     if (end?.kind !== 'failed' || end.error instanceof LeftQueueError || context.outliving.aborted) return;
     const { judgement, phase } = judgeThrown(end.error, candidate, 'layers', flight.digest);
