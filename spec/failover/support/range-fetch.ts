@@ -6,7 +6,6 @@ import {
   type HeartPull,
   type HeartRig,
   type HeartRigOptions,
-  type Name,
   openHeartRig,
   type RigRegistry,
   untilQuiet,
@@ -78,14 +77,6 @@ export function expectAllGivenBack(rig: HeartRig, { context: { transfer }, sourc
   expect(memory, 'all memory is free').to.not.equal(null);
   for (const permit of [...permits, memory]) permit?.release();
   for (const candidate of rig.candidates) expect(sources.connectionsTo(candidate)).to.equal(0);
-}
-
-/** The stretch that each request for a blob asked for, in the order they arrived. */
-export function stretches(rig: HeartRig, name: Name): readonly string[] {
-  return rig
-    .double(name)
-    .requests.filter(({ kind }) => kind === 'blob' || kind === 'storage')
-    .map(({ range }) => `${range?.start ?? 0}-${range?.end ?? ''}`);
 }
 
 /** Body bytes that all registries sent together. */
