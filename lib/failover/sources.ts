@@ -3,10 +3,10 @@ import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Attempt, Failover, Served } from '../vocabulary/report.js';
 import type { Candidate } from './candidate.js';
-import type { Measured } from './blob/flight-meter.js';
 import { Contribution } from './contribution.js';
 import type { FailedTry } from './failed-try.js';
 import type { HeartObserver } from './heart-observer.js';
+import { LinkSpeed } from './link-speed.js';
 import { ObjectListeners, type SourcesListener } from './object-listeners.js';
 
 /** A failover, and the object whose work moved. */
@@ -36,14 +36,10 @@ interface SourceState {
   readonly contribution: Contribution;
   /** Blobs whose turn it has now, whether it has been asked already or not. */
   turns: number;
-  /** The best of its connections, and the longest silence of any, in this pull. */
-  measured: Measured;
+  readonly speed: LinkSpeed;
   /** One that was overtaken is still waited for, to learn whether it is dead. */
   isWatched: boolean;
 }
-
-/** Before, a rate says more of a burst in a buffer than of the link. */
-const measuredMs = 250;
 
 /** Beside one that brings ten times as much a registry is too slow, however much that is. */
 const floorShare = 0.1;
@@ -82,7 +78,7 @@ export class Sources {
         delivered: new Set(),
         contribution: new Contribution(),
         turns: 0,
-        measured: { bytes: 0, waitedMs: 0, longestPauseMs: 0 },
+        speed: new LinkSpeed(),
         isWatched: false,
       });
     }
@@ -129,11 +125,14 @@ export class Sources {
   }
 
   /** Writes down what a fetch that this pull shares with another one has seen; that one told of its registry's health. */
-  failedElsewhere(failure: Omit<FailedTry, 'candidate'> & { readonly registry: string }): void {
-    const candidate = this.#candidateOf(failure.registry);
-    if (candidate === undefined) return;
-    this.#learn({ ...failure, candidate }, false);
-    this.#tellFailed({ ...failure, candidate });
+  failedElsewhere(failure: FailedTry): void {
+    this.#learn(failure, false);
+    this.#tellFailed(failure);
+  }
+
+  /** The candidate that is this registry; undefined where it is in another plan alone. */
+  named(registry: string): Candidate | undefined {
+    return this.candidates.find((candidate) => candidate.registry === registry);
   }
 
   /** Hears of everything that concerns one object, and of its connections now; returns what stops it. */
@@ -255,12 +254,6 @@ export class Sources {
     };
   }
 
-  /** The same, of a fetch that this pull shares. */
-  connectedElsewhere(registry: string, object: string): () => void {
-    const candidate = this.#candidateOf(registry);
-    return candidate === undefined ? () => {} : this.connected(candidate, object);
-  }
-
   /** Connections to this candidate that fetch blobs of this pull now. */
   connectionsTo(candidate: Candidate): number {
     return this.#state(candidate).contribution.connections;
@@ -275,31 +268,15 @@ export class Sources {
     };
   }
 
-  /** What one connection has shown. */
-  measured(candidate: Candidate, { bytes, waitedMs, longestPauseMs }: Measured): void {
-    const state = this.#state(candidate);
-    state.measured = {
-      bytes: state.measured.bytes + bytes,
-      waitedMs: state.measured.waitedMs + waitedMs,
-      longestPauseMs: Math.max(state.measured.longestPauseMs, longestPauseMs),
-    };
-  }
-
-  /** The longest silence of any connection to this candidate in this pull, in milliseconds. */
-  longestPauseMs(candidate: Candidate): number {
-    return this.#state(candidate).measured.longestPauseMs;
-  }
-
-  /** What connections to this candidate brought on average in this pull; 0 while they have not been measured for long. */
-  bytesPerSecond(candidate: Candidate): number {
-    const { bytes, waitedMs } = this.#state(candidate).measured;
-    return waitedMs < measuredMs ? 0 : (bytes * 1_000) / waitedMs;
+  /** What connections to this candidate have shown. */
+  speedOf(candidate: Candidate): LinkSpeed {
+    return this.#state(candidate).speed;
   }
 
   /** What one connection to this candidate must bring, in bytes per second, beside those that bring more in this pull. */
   floorBeside(candidate: Candidate): number {
     const others = this.candidates.filter((other) => other !== candidate && !this.hasFailed(other, 'layers'));
-    return Math.max(0, ...others.map((other) => this.bytesPerSecond(other))) * floorShare;
+    return Math.max(0, ...others.map((other) => this.speedOf(other).bytesPerSecond)) * floorShare;
   }
 
   /** A candidate that was asked for an object as the second one, since another was late, was the faster one or not. */
@@ -308,22 +285,10 @@ export class Sources {
     for (const listener of this.#listeners.of(object)) listener.hedged(candidate, how);
   }
 
-  /** The same, seen by a fetch that this pull shares. */
-  hedgedElsewhere(registry: string, object: string, how: 'won' | 'lost'): void {
-    const candidate = this.#candidateOf(registry);
-    if (candidate !== undefined) this.hedged(candidate, object, how);
-  }
-
   /** Bytes of an object that this candidate delivered were of no use. */
   wasted(candidate: Candidate, object: string, bytes: number): void {
     this.#state(candidate).contribution.wasted(bytes);
     for (const listener of this.#listeners.of(object)) listener.wasted(candidate, bytes);
-  }
-
-  /** The same, seen by a fetch that this pull shares. */
-  wastedElsewhere(registry: string, object: string, bytes: number): void {
-    const candidate = this.#candidateOf(registry);
-    if (candidate !== undefined) this.wasted(candidate, object, bytes);
   }
 
   /** A circuit opened while this pull runs: what others have learnt holds here too. */
@@ -345,12 +310,6 @@ export class Sources {
     state.delivered.add(phase);
     state.contribution.delivered(object, bytes);
     for (const listener of this.#listeners.of(object)) listener.delivered(candidate, bytes);
-  }
-
-  /** The same, seen by a fetch that this pull shares. */
-  deliveredElsewhere(registry: string, object: string, bytes: number): void {
-    const candidate = this.#candidateOf(registry);
-    if (candidate !== undefined) this.delivered(candidate, 'layers', object, bytes);
   }
 
   /** Work moved from one candidate to another; told once per phase × from → to. */
@@ -390,10 +349,6 @@ export class Sources {
     this.#failures += 1;
     this.#state(candidate).failedAt.set(phase, this.#failures);
     for (const listener of this.#demotionListeners) listener(candidate, phase);
-  }
-
-  #candidateOf(registry: string): Candidate | undefined {
-    return this.candidates.find((candidate) => candidate.registry === registry);
   }
 
   #state(candidate: Candidate): SourceState {

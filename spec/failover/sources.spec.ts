@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Candidate } from '../../lib/failover/candidate.js';
 import type { FailedTry } from '../../lib/failover/failed-try.js';
 import type { SourcesListener } from '../../lib/failover/object-listeners.js';
+import { retellTo } from '../../lib/failover/shared/echo.js';
 import { Sources } from '../../lib/failover/sources.js';
 import type { Judgement } from '../../lib/health/verdict.js';
 import { type RegistryPhase, registryPhases } from '../../lib/vocabulary/phase.js';
@@ -42,14 +43,7 @@ function failureOf(candidate: Candidate, phase: RegistryPhase, verdict: Verdict,
 
 /** Tells another pull's view of everything about one object, as one that shares its fetch is told. */
 function telling(sources: Sources, object: string): SourcesListener {
-  return {
-    failed: ({ candidate, ...failure }) => sources.failedElsewhere({ ...failure, registry: candidate.registry }),
-    movedOver: () => {},
-    delivered: ({ registry }, bytes) => sources.deliveredElsewhere(registry, object, bytes),
-    wasted: ({ registry }, bytes) => sources.wastedElsewhere(registry, object, bytes),
-    hedged: ({ registry }, how) => sources.hedgedElsewhere(registry, object, how),
-    connected: ({ registry }) => sources.connectedElsewhere(registry, object),
-  };
+  return { ...retellTo(sources, object), movedOver: () => {} };
 }
 
 /** What is said of a registry that did nothing. */
@@ -294,10 +288,12 @@ describe('Sources', () => {
     it('of nothing at a registry that is not in its plan', () => {
       const { one, other } = share();
       const stranger = { ...open().candidates[0]!, registry: 'Z' };
-      other.connectedElsewhere(stranger.registry, 'sha256:x')();
-      other.hedgedElsewhere(stranger.registry, 'sha256:x', 'won');
-      other.wastedElsewhere(stranger.registry, 'sha256:x', 1);
-      other.deliveredElsewhere(stranger.registry, 'sha256:x', 1);
+      const retelling = retellTo(other, 'sha256:x');
+      retelling.connected(stranger)();
+      retelling.hedged(stranger, 'won');
+      retelling.wasted(stranger, 1);
+      retelling.delivered(stranger, 1);
+      retelling.failed(failureOf(stranger, 'layers', 'ill'));
       expect([one.served, other.served]).to.deep.equal([[], []]);
     });
   });

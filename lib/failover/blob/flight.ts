@@ -6,6 +6,7 @@ import type { Digest } from '../../vocabulary/digest.js';
 import type { Answerer } from '../../vocabulary/evidence.js';
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
+import { Arrivals } from './arrivals.js';
 import type { WantedBlob } from './assembly.js';
 import { watchBody } from './body-watch.js';
 import type { ConnectionRamp } from './connection-ramp.js';
@@ -56,10 +57,7 @@ export class Flight {
   /** Called when it is over or was overtaken. */
   readonly #onLetGo: (() => void)[] = [];
   #to: number;
-  /** Up to where bytes have arrived, and up to where they were taken or thrown away. */
-  #arrived: number;
-  #taken: number;
-  #chunks: Uint8Array[] = [];
+  readonly #arrivals: Arrivals;
   #end: FlightEnd | null = null;
   #holdsConnection = false;
   #onTaken: (() => void) | null = null;
@@ -71,14 +69,13 @@ export class Flight {
     this.candidate = plan.candidate;
     this.from = plan.from;
     this.#to = plan.to;
-    this.#arrived = plan.from;
-    this.#taken = plan.from;
+    this.#arrivals = new Arrivals(plan.from, (bytes) => this.#tellWaste(bytes));
     const { context, candidate } = plan;
     // Not of the pull's own signal: one that was overtaken may outlive the pull.
     this.#work = deriveAbort(context.outliving);
     if (context.signal.aborted) this.#work.abort(context.signal.reason);
     this.#stopFollowing = context.signal.aborted ? () => undefined : onAbort(context.signal, this.#work.abort);
-    this.#meter = createFlightMeter((measured) => context.sources.measured(candidate, measured));
+    this.#meter = createFlightMeter((measured) => context.sources.speedOf(candidate).add(measured));
     this.#ramp = context.transfer.ramps.of(candidate.registry);
     this.#onOver.push(context.sources.connected(candidate, plan.blob.digest), this.#ramp.connected());
     void this.#run();
@@ -90,12 +87,12 @@ export class Flight {
 
   /** Exclusive; of one that has ended, what it brought. */
   get to(): number {
-    return this.#end === null ? this.#to : this.#arrived;
+    return this.#end === null ? this.#to : this.arrived;
   }
 
   /** Up to where bytes have arrived. */
   get arrived(): number {
-    return this.#arrived;
+    return this.#arrivals.arrived;
   }
 
   /** Null while it is under way. */
@@ -109,61 +106,42 @@ export class Flight {
 
   /** Bytes that were asked for, and have not been taken. */
   get claimedBytes(): number {
-    return this.#onDelivery === null ? this.to - this.#taken : 0;
+    return this.#onDelivery === null ? this.to - this.#arrivals.taken : 0;
   }
 
   /** Whether the byte at `offset` is here, or still to come. */
   covers(offset: number): boolean {
-    return offset >= this.#taken && offset < this.to;
+    return offset >= this.#arrivals.taken && offset < this.to;
   }
 
   /** Whether the byte at `offset` is here. */
   has(offset: number): boolean {
-    return offset >= this.#taken && offset < this.#arrived;
+    return offset >= this.#arrivals.taken && offset < this.arrived;
   }
 
   /** The next bytes from `offset` on; null when there are none yet. What comes before `offset` is thrown away. */
   take(offset: number): Uint8Array | null {
-    while (this.#taken < offset) {
-      const first = this.#chunks[0];
-      if (first === undefined) return null;
-      const early = Math.min(first.length, offset - this.#taken);
-      this.#waste(early);
-      if (early < first.length) this.#chunks[0] = first.subarray(early);
-      else this.#chunks.shift();
-    }
-    const chunk = this.#chunks.shift() ?? null;
-    if (chunk === null) return null;
-    this.#taken += chunk.length;
-    this.#onTaken?.();
+    const chunk = this.#arrivals.take(offset);
+    if (chunk !== null) this.#onTaken?.();
     return chunk;
   }
 
   /** Wants no more than up to there: what the registry sends beyond is not read. */
   shorten(to: number): void {
     if (this.#end !== null || to >= this.#to) return;
-    this.#to = Math.max(to, this.#taken);
-    while (this.#arrived > this.#to) {
-      const last = this.#chunks.pop();
-      if (last === undefined) break;
-      const start = this.#arrived - last.length;
-      const kept = Math.max(0, this.#to - start);
-      if (kept > 0) this.#chunks.push(last.subarray(0, kept));
-      this.#arrived = start + kept;
-      this.#tellWaste(last.length - kept);
-      if (kept > 0) break;
-    }
-    if (this.#arrived >= this.#to) this.#finish({ kind: 'landed' });
+    this.#to = Math.max(to, this.#arrivals.taken);
+    this.#arrivals.shorten(this.#to);
+    if (this.arrived >= this.#to) this.#finish({ kind: 'landed' });
   }
 
   /** Ends it where it is; what has arrived can still be taken. */
   cut(): void {
-    this.shorten(this.#arrived);
+    this.shorten(this.arrived);
   }
 
   /** Ends it, and throws away what was not taken. */
   cancel(): void {
-    this.#discard();
+    this.#arrivals.discard();
     this.#finish({ kind: 'landed' });
   }
 
@@ -171,7 +149,7 @@ export class Flight {
   detach(onDelivery: (bytes: number) => void): void {
     this.#onDelivery = onDelivery;
     this.#stopFollowing();
-    this.#discard();
+    this.#arrivals.discard();
     this.#onTaken?.();
     for (const letGo of this.#onLetGo.splice(0)) letGo();
   }
@@ -200,12 +178,12 @@ export class Flight {
     });
     try {
       while (this.#end === null) {
-        const before = this.#arrived;
+        const before = this.arrived;
         const answerer = await this.#request(floor);
         if (this.#end !== null) break;
-        if (this.#arrived >= this.#to) this.#finish({ kind: 'landed' });
+        if (this.arrived >= this.#to) this.#finish({ kind: 'landed' });
         else if (answerer === null) this.#finish({ kind: 'no-ranges' });
-        else if (this.#arrived === before) throw this.#emptyAnswer();
+        else if (this.arrived === before) throw this.#emptyAnswer();
         else floor.answerEnded(answerer);
       }
     } catch (error) {
@@ -214,7 +192,7 @@ export class Flight {
   }
 
   #emptyAnswer(): ExchangeError {
-    return new ExchangeError(`the answer ended at byte ${this.#arrived} of ${this.#plan.blob.size}`, {
+    return new ExchangeError(`the answer ended at byte ${this.arrived} of ${this.#plan.blob.size}`, {
       evidence: { kind: 'content', code: 'length-mismatch', from: 'registry' },
       phase: 'layers',
     });
@@ -232,7 +210,7 @@ export class Flight {
         repository: this.candidate.repository,
         digest: blob.digest,
         size: blob.size,
-        from: this.#arrived,
+        from: this.arrived,
         ...(this.#to < blob.size ? { to: this.#to } : {}),
         ...(blob.urls === undefined ? {} : { urls: blob.urls }),
         pullId: context.pullId,
@@ -246,7 +224,7 @@ export class Flight {
           this.#plan.onNews();
         },
       });
-      if (answer.start < this.#arrived && !takesWhole) {
+      if (answer.start < this.arrived && !takesWhole) {
         answer.body.cancel();
         return null;
       }
@@ -262,10 +240,10 @@ export class Flight {
   async #read(answer: BlobAnswer, stallMs: number, floor: DeliveryFloor): Promise<void> {
     const body = watchBody(answer.body, { stallMs, floor });
     // A registry that does not know ranges starts at byte 0: what we have already is passed over.
-    let skip = this.#arrived - answer.start;
+    let skip = this.arrived - answer.start;
     try {
-      while (this.#end === null && this.#arrived < this.#to) {
-        if (this.#arrived - this.#taken > this.#plan.maxWaitingBytes) {
+      while (this.#end === null && this.arrived < this.#to) {
+        if (this.#arrivals.waitingBytes > this.#plan.maxWaitingBytes) {
           this.#meter.pause();
           await this.#room();
           continue;
@@ -295,16 +273,12 @@ export class Flight {
       return;
     }
     if (this.#onDelivery !== null) {
-      this.#arrived = Math.min(this.#arrived + chunk.length, this.#to);
-      this.#taken = this.#arrived;
+      this.#arrivals.skip(Math.min(chunk.length, this.#to - this.arrived));
       this.#tellWaste(chunk.length);
       this.#onDelivery(chunk.length);
       return;
     }
-    const wanted = Math.min(chunk.length, this.#to - this.#arrived);
-    if (wanted < chunk.length) this.#tellWaste(chunk.length - wanted);
-    if (wanted > 0) this.#chunks.push(wanted === chunk.length ? chunk : chunk.subarray(0, wanted));
-    this.#arrived += wanted;
+    this.#arrivals.push(chunk, Math.min(chunk.length, this.#to - this.arrived));
     this.#plan.onNews();
   }
 
@@ -317,18 +291,8 @@ export class Flight {
     });
   }
 
-  #waste(bytes: number): void {
-    this.#taken += bytes;
-    this.#tellWaste(bytes);
-  }
-
   #tellWaste(bytes: number): void {
     this.#plan.context.sources.wasted(this.candidate, this.digest, bytes);
-  }
-
-  #discard(): void {
-    for (const chunk of this.#chunks.splice(0)) this.#waste(chunk.length);
-    this.#taken = this.#arrived;
   }
 
   #finish(end: FlightEnd): void {

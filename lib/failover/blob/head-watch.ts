@@ -68,7 +68,9 @@ export class HeadWatch {
     this.#mark = flight.arrived;
     const { sources, hedge } = this.#context;
     const { registry } = flight.candidate;
-    const usualMs = hasBytes ? hedge.pauseMs(sources.longestPauseMs(flight.candidate)) : hedge.firstByteMs(registry);
+    const usualMs = hasBytes
+      ? hedge.pauseMs(sources.speedOf(flight.candidate).longestPauseMs)
+      : hedge.firstByteMs(registry);
     const delayMs = isSuspect ? Math.min(suspectMs, usualMs) : usualMs;
     this.#delayMs = delayMs;
     this.#enough = hasBytes ? this.#enoughOf(flight) : 1;
@@ -86,7 +88,7 @@ export class HeadWatch {
   /** What must come within the delay: less is next to nothing, but for what others draw from the registry meanwhile. */
   #enoughOf({ candidate }: Flight): number {
     const { sources, limits, transfer } = this.#context;
-    const usual = sources.bytesPerSecond(candidate) * lateShare;
+    const usual = sources.speedOf(candidate).bytesPerSecond * lateShare;
     const { inUse } = transfer.ramps.of(candidate.registry);
     const floor = Math.max(limits.layers.minBytesPerSecond, sources.floorBeside(candidate));
     const least = Math.max(usual, floor) / Math.max(1, inUse);

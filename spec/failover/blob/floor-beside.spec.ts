@@ -23,8 +23,8 @@ describe('the floor beside other registries of a pull', () => {
     const [a, b, c] = candidates;
     if (a === undefined || b === undefined || c === undefined) throw new Error('there are three');
     expect(sources.floorBeside(a)).to.equal(0);
-    sources.measured(b, measured);
-    sources.measured(c, { ...measured, bytes: 1_000_000 });
+    sources.speedOf(b).add(measured);
+    sources.speedOf(c).add({ ...measured, bytes: 1_000_000 });
     expect(sources.floorBeside(a)).to.equal(400_000);
     // Nobody is measured by itself.
     expect(sources.floorBeside(b)).to.equal(100_000);
@@ -34,8 +34,8 @@ describe('the floor beside other registries of a pull', () => {
     const { sources, candidates } = await open();
     const [a, b, c] = candidates;
     if (a === undefined || b === undefined || c === undefined) throw new Error('there are three');
-    sources.measured(b, measured);
-    sources.measured(c, { bytes: 900_000, waitedMs: 9, longestPauseMs: 1 });
+    sources.speedOf(b).add(measured);
+    sources.speedOf(c).add({ bytes: 900_000, waitedMs: 9, longestPauseMs: 1 });
     expect(sources.floorBeside(a)).to.equal(400_000);
     sources.sendLast(b, 'layers');
     expect(sources.floorBeside(a)).to.equal(0);
