@@ -9,6 +9,7 @@ import { BlobWindow, type Taken } from './blob-window.js';
 import { Flight, type FlightPlan } from './flight.js';
 import { HeadWatch } from './head-watch.js';
 import { LeftQueueError } from './leave-queue.js';
+import { Proof } from './proof.js';
 import { ReadAhead } from './read-ahead.js';
 
 /** What the flight that is waited for may hold: what arrives goes on at once. */
@@ -83,6 +84,7 @@ export class BlobDelivery {
     this.#ask = ask;
     const stopListening = this.#context.sources.onSuspicion(this.#window.tell);
     const hadFailed = this.#context.sources.hasFailed(ask.candidate, 'layers');
+    const proof = new Proof();
     let own: Flight | null = null;
     let isFirst = true;
     try {
@@ -103,6 +105,7 @@ export class BlobDelivery {
             isFirst = false;
             ask.onFirstByte();
           }
+          this.#learnFrom(taken, proof);
           await this.#hand(taken, watch);
           continue;
         }
@@ -154,6 +157,13 @@ export class BlobDelivery {
     this.#permit?.release();
     this.#permit = null;
     this.#mustYield = false;
+  }
+
+  /** A suspect that nobody is left to take the work from may deliver again. */
+  #learnFrom({ chunk, from: { candidate } }: Taken, proof: Proof): void {
+    const { sources } = this.#context;
+    if (candidate !== this.#ask?.candidate || !sources.isSuspect(candidate, 'layers')) return;
+    if (proof.add(chunk.length)) sources.trust(candidate, 'layers');
   }
 
   async #hand({ chunk, from }: Taken, watch: HeadWatch): Promise<void> {

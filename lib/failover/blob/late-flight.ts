@@ -3,12 +3,9 @@ import type { HeartContext } from '../context.js';
 import { judgeThrown } from '../failure.js';
 import type { Flight } from './flight.js';
 import { LeftQueueError } from './leave-queue.js';
+import { Proof, provingBytes } from './proof.js';
 
-/** As many bytes within a second, and a registry delivers again. They are thrown away: somebody else has brought them. */
-const provingBytes: number = 256 * 1024;
-const provingMs = 1_000;
-
-/** After so many it is known to live and to be slow: more would only be taken from who is fast. */
+/** After so many it is known to live and to be slow: all of them are thrown away, and taken from who is fast. */
 const enoughBytes: number = 2 * provingBytes;
 
 /**
@@ -24,20 +21,14 @@ export function letFly(context: HeartContext, flight: Flight): void {
     return;
   }
   const startedAtMs = monotonicMs();
-  let sinceMs = startedAtMs;
+  const proof = new Proof();
   let bytes = 0;
-  let allBytes = 0;
   let isSlow = false;
   flight.detach((arrived) => {
-    const nowMs = monotonicMs();
-    if (nowMs - sinceMs > provingMs) {
-      sinceMs = nowMs;
-      bytes = 0;
-    }
     bytes += arrived;
-    allBytes += arrived;
-    isSlow = allBytes >= enoughBytes && bytes < provingBytes;
-    if (isSlow || bytes >= provingBytes) flight.cancel();
+    const isProven = proof.add(arrived);
+    isSlow = !isProven && bytes >= enoughBytes;
+    if (isSlow || isProven) flight.cancel();
   });
   flight.whenOver(() => {
     forget();

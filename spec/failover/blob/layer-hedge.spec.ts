@@ -202,6 +202,28 @@ describe('a hedge of a blob', () => {
       expect(starts(rig, 'A').at(-1)).to.be.above(0);
     });
 
+    it('trusts the late one again when it delivers in a turn of its own', async () => {
+      const image = seededImage({ bytes: 1_000_000, seed: 'in its own turn' });
+      const [layer] = image.layers;
+      if (layer === undefined) throw new Error('there is a layer');
+      const rig = await open(
+        [
+          [layers.noHeaders({ times: 1 })],
+          [layers.truncate({ afterBytes: 100_000, times: 2 }), layers.status(500, { after: 2 })],
+        ],
+        { image },
+      );
+      const pull = rig.openPull();
+      const [first] = rig.candidates;
+      if (first === undefined) throw new Error('there is a first one');
+      const suspected: boolean[] = [];
+      const stop = pull.sources.onSuspicion(() => suspected.push(pull.sources.isSuspect(first, 'layers')));
+      await fetchBlob(pull.context, { digest: layer.digest, size: layer.sizeBytes }, memorySink());
+      stop();
+      expect(suspected).to.include(true);
+      expect(pull.sources.isSuspect(first, 'layers')).to.equal(false);
+    });
+
     it('does not go round between the late one and one that asks for time', async () => {
       const rig = await open([
         [layers.delay({ ms: 4 * delayMs, times: 2 })],
