@@ -15,8 +15,11 @@ export interface BatchedWriter {
   restart(): Promise<void>;
 }
 
-/** Large enough that a system call costs nothing beside its bytes; two of them are the memory of one open blob. */
-const batchBytes = 1 << 20;
+/**
+ * Large enough that a system call costs little beside its bytes. Two of them are the memory of one open blob: with 1 MiB
+ * each, 20 pulls at once grew the process by 65 to 112 MiB, with this by 31 to 63, and one blob took no longer.
+ */
+const batchBytes = 512 * 1024;
 
 /** Linux takes at most 1024 buffers in one call, and libuv does not recover from a short write beyond it. */
 const batchChunks = 1000;
