@@ -99,7 +99,7 @@ function outageOf(name: string, title: string, fault: Fault): Scenario {
     entrants: [
       enter(relay, times(1, dockerB), leftBehind),
       enter(relaySpread, times(0.85, dockerB), leftBehind),
-      { ...enter(relayContainerd, times(1, containerdB)), reference: containerdB.name },
+      { ...enter(relayContainerd), reference: containerdB.name },
       enter(dockerA),
       enter(dockerB),
       { ...enter(containerdB), reference: containerdB.name },

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { RegistryOptions, TransferOptions } from '../../lib/index.js';
 import { type Contender, type Place, type Run, type Task } from '../contender.js';
@@ -52,10 +53,17 @@ async function runIntoEngine(title: string, choice: EngineChoice, use: LibraryUs
   return run;
 }
 
+/**
+ * What the first pulls have left open at a registry that stalls is given up after `layers.stallMs`, 4 s after their last
+ * byte: only then is it known to be ill.
+ */
+const foundOutMs = 3_000;
+
 /** Images are always named after A: only the order of the registries says who is asked first. */
 async function pullAll(embedded: Embedded, { hosts, first, images, atOnce, capSeconds }: Task): Promise<Run> {
   const before = first.length === 0 ? null : await embedded.pull(first.map(nameAt(hosts.A)), 1, capSeconds);
   if (before !== null && before.ending !== 'done') return before;
+  if (before !== null) await sleep(foundOutMs);
   return embedded.pull(images.map(nameAt(hosts.A)), atOnce, capSeconds);
 }
 
