@@ -16,8 +16,8 @@ export interface BatchedWriter {
 }
 
 /**
- * Large enough that a system call costs little beside its bytes. Two of them are the memory of one open blob: with 1 MiB
- * each, 20 pulls at once grew the process by 65 to 112 MiB, with this by 31 to 63, and one blob took no longer.
+ * Large enough that a system call costs little beside its bytes. Two of them are the memory of one open blob, and there
+ * are many open at once: with 1 MiB each, 20 pulls grew the process beyond 100 MiB.
  */
 const batchBytes = 512 * 1024;
 
