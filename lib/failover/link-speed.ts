@@ -1,4 +1,11 @@
-import type { Measured } from './blob/flight-meter.js';
+/** What a connection has shown of a registry since it was last told. */
+export interface Measured {
+  readonly bytes: number;
+  /** Milliseconds in which these bytes were waited for. */
+  readonly waitedMs: number;
+  /** The longest time without a byte, in milliseconds. */
+  readonly longestPauseMs: number;
+}
 
 /** Before, a rate says more of a burst in a buffer than of the link. */
 const measuredMs = 250;

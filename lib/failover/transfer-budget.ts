@@ -1,8 +1,10 @@
 import { createBoundedMap } from '../policy/bounded-map.js';
 import { onAbort } from '../policy/deadline.js';
 import { loopMs, startLoopTimer, type LoopTimer } from '../policy/loop-timer.js';
+import { permitFor, type Permit } from './permit.js';
 import { TransferShares, type KindShare, type PullShare, type Taker } from './transfer-shares.js';
 import { aboveItsShare, nextKind, nextTurn, withMoreWork, type Turn } from './transfer-turns.js';
+import { WindowMemory } from './window-memory.js';
 
 /** Who wants a connection, and for how much work. */
 export interface Claim {
@@ -16,12 +18,6 @@ export interface Claim {
    * calls of others to the budget.
    */
   readonly onYield: () => void;
-}
-
-/** The right to something, until it is given back. */
-export interface Permit {
-  /** Gives it back; to give it back again does nothing. */
-  release(): void;
 }
 
 /**
@@ -271,51 +267,6 @@ class Connections {
   }
 }
 
-/**
- * Memory for bytes ahead of their turn. A kind has a right to its part of the whole, a pull to its part of that. Whoever
- * is above its own part takes at most half of what is free, so that what a newcomer has a right to is there when it
- * comes, and nothing has to be taken back.
- */
-class WindowMemory {
-  readonly #mostBytes: number;
-  readonly #shares: TransferShares;
-  #heldBytes = 0;
-
-  constructor(mostBytes: number, shares: TransferShares) {
-    this.#mostBytes = mostBytes;
-    this.#shares = shares;
-  }
-
-  tryTake(taker: Taker, bytes: number): Permit | null {
-    const pull = this.#shares.of(taker);
-    const kindPart = this.#mostBytes / this.#shares.kindsWith(pull.kind);
-    const pullPart = kindPart / this.#shares.pullsWith(pull);
-    // A first stretch is within every part: with many pulls a part is smaller than one stretch.
-    const isWithin =
-      (pull.aheadBytes === 0 || pull.aheadBytes + bytes <= pullPart) &&
-      (pull.kind.aheadBytes === 0 || pull.kind.aheadBytes + bytes <= kindPart);
-    const freeBytes = this.#mostBytes - this.#heldBytes;
-    if (bytes > (isWithin ? freeBytes : freeBytes / 2)) return null;
-    this.#heldBytes += bytes;
-    this.#shares.add(pull, 'aheadBytes', bytes);
-    return permitFor(() => {
-      this.#heldBytes -= bytes;
-      this.#shares.add(pull, 'aheadBytes', -bytes);
-    });
-  }
-}
-
 function atLeastOne(part: number): number {
   return Math.max(1, Math.floor(part));
-}
-
-function permitFor(giveBack: () => void): Permit {
-  let isHeld = true;
-  return {
-    release: () => {
-      if (!isHeld) return;
-      isHeld = false;
-      giveBack();
-    },
-  };
 }

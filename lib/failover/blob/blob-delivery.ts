@@ -1,8 +1,8 @@
-import { loopMs } from '../../policy/loop-timer.js';
 import { monotonicMs } from '../../clock/time.js';
+import { loopMs } from '../../policy/loop-timer.js';
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
-import type { Permit } from '../transfer-budget.js';
+import type { Permit } from '../permit.js';
 import type { Assembly } from './assembly.js';
 import { BlobHedge, type Overtaken } from './blob-hedge.js';
 import { BlobWindow, type Taken } from './blob-window.js';
@@ -254,7 +254,7 @@ export class BlobDelivery {
     const [candidate] = this.#trusted(late.candidate).filter(
       (other) => !this.#failedBeside.has(other) && other !== this.#hedge.candidate,
     );
-    if (candidate === undefined || (this.#hedge.isOn && !this.#hedge.giveUpLate())) return;
+    if (candidate === undefined || (this.#hedge.candidate !== null && !this.#hedge.giveUpLate())) return;
     const { offset } = this.#assembly;
     const bytes = this.#hedge.reserve(Math.min(late.to - offset, this.#context.transfer.settings.rangeBytes));
     if (bytes === 0) {

@@ -1,4 +1,5 @@
 import { judge } from '../../health/verdict.js';
+import { loopMs } from '../../policy/loop-timer.js';
 import type { Reason } from '../../vocabulary/reason.js';
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
@@ -6,7 +7,6 @@ import type { WantedBlob } from './assembly.js';
 import type { BlobWindow } from './blob-window.js';
 import type { Flight } from './flight.js';
 import { letFly } from './late-flight.js';
-import { loopMs } from '../../policy/loop-timer.js';
 
 /** So much brought while its hedge had nothing to show, and a late one is not late any more. */
 const recoveredBytes: number = 64 * 1024;
@@ -41,10 +41,6 @@ export class BlobHedge {
     this.#context = context;
     this.#blob = blob;
     this.#window = window;
-  }
-
-  get isOn(): boolean {
-    return this.#race !== null;
   }
 
   /** How many bytes may be asked of somebody else too; 0 where the budget is spent. */

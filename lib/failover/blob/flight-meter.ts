@@ -1,13 +1,5 @@
 import { loopMs } from '../../policy/loop-timer.js';
-
-/** What a connection has shown of a registry since it was last told. */
-export interface Measured {
-  readonly bytes: number;
-  /** Milliseconds in which these bytes were waited for. */
-  readonly waitedMs: number;
-  /** The longest time without a byte, in milliseconds. */
-  readonly longestPauseMs: number;
-}
+import type { Measured } from '../link-speed.js';
 
 /** Measures one connection while bytes are waited for. */
 export interface FlightMeter {

@@ -1,6 +1,6 @@
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
-import type { Permit } from '../transfer-budget.js';
+import type { Permit } from '../permit.js';
 import type { WantedBlob } from './assembly.js';
 import type { BlobWindow, Stretch } from './blob-window.js';
 import type { Flight } from './flight.js';

@@ -2,6 +2,7 @@ import { monotonicMs } from '../../clock/time.js';
 import { judge } from '../../health/verdict.js';
 import { backoffMs } from '../../policy/backoff.js';
 import { sleep } from '../../policy/deadline.js';
+import type { Reason } from '../../vocabulary/reason.js';
 import type { Assembly } from './assembly.js';
 import type { Candidate } from '../candidate.js';
 import type { HeartContext } from '../context.js';
@@ -246,13 +247,18 @@ export class RegistryWalk {
     const from = this.#holder;
     if (from === null || from === candidate) return;
     const reason = this.#lost?.judgement.reason ?? this.#context.sources.lastReason(from);
-    this.#holder = candidate;
+    this.#moveWork(from, candidate, reason);
+  }
+
+  /** The work has moved; why it did is not told where nobody knows. */
+  #moveWork(from: Candidate, to: Candidate, reason: Reason | null): void {
+    this.#holder = to;
     this.#lost = null;
     if (reason === null) return;
     this.#context.sources.movedOver({
       phase: 'layers',
       from: from.registry,
-      to: candidate.registry,
+      to: to.registry,
       reason,
       bytesKept: this.#assembly.offset,
       object: this.#assembly.digest,
@@ -294,18 +300,9 @@ export class RegistryWalk {
 
   /** Somebody else brings what one that is late was to bring: the work has moved, though nothing has failed yet. */
   #overtaken({ late, by, reason }: Overtaken): void {
-    this.#holder = by;
-    this.#lost = null;
     // It may have been left alone for a while earlier in this walk.
     this.#asked.delete(by);
-    this.#context.sources.movedOver({
-      phase: 'layers',
-      from: late.registry,
-      to: by.registry,
-      reason,
-      bytesKept: this.#assembly.offset,
-      object: this.#assembly.digest,
-    });
+    this.#moveWork(late, by, reason);
   }
 
   /** Somebody failed who was asked beside the one whose turn it is. */
@@ -322,16 +319,12 @@ export class RegistryWalk {
       if (candidate.registry !== registry || this.#liars.has(candidate)) continue;
       this.#liars.add(candidate);
       this.#ruledOut.add(candidate);
-      const judgement = judge(
-        { evidence: { kind: 'content', code: 'digest-mismatch', from: 'registry' }, phase: 'layers' },
-        { registry, object: this.#assembly.digest },
-      );
-      const judged: Judged = {
-        judgement,
-        phase: 'layers',
+      const failure = {
         evidence: { kind: 'content', code: 'digest-mismatch', from: 'registry' },
-      };
-      this.#writeDown(candidate, judged, monotonicMs());
+        phase: 'layers',
+      } as const;
+      const judgement = judge(failure, { registry, object: this.#assembly.digest });
+      this.#writeDown(candidate, { ...failure, judgement }, monotonicMs());
     }
   }
 }
