@@ -4,19 +4,10 @@ import { seededImage, startRegistryDouble } from '../../lib/testing/index.js';
 import { failureOf } from '../support/failure-of.js';
 import { startServer, type Answer, type TestServer } from '../support/servers.js';
 import { until } from '../support/until.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, registryAt, type Rig } from './rig.js';
+import { bytesOf, digestOfBytes, evidenceOf, openRig, readAll, registryAt, useServers, type Rig } from './rig.js';
 
 describe('requests for blobs to the API of a registry', () => {
-  const closing: { close(): Promise<void> }[] = [];
-  const started = async <T extends { close(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
-    const server = await starting;
-    closing.push(server);
-    return server;
-  };
-  afterEach(async () => {
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(closing.splice(0).map((server) => server.close()));
-  });
+  const started = useServers();
 
   const blob = bytesOf(10_000);
   const digest = digestOfBytes(blob);

@@ -3,21 +3,12 @@ import { expect } from 'chai';
 import type { BlobAnswer } from '../../lib/distribution/client.js';
 import { ExchangeError } from '../../lib/distribution/wire-error.js';
 import { startFullPort, startRawServer, startServer, type Answer } from '../support/servers.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig } from './rig.js';
+import { bytesOf, digestOfBytes, evidenceOf, openRig, readAll, useServers, type Rig } from './rig.js';
 import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
 
 describe('a blob', () => {
-  const servers: { close(): Promise<void> }[] = [];
-  const started = async <T extends { close(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
-    const server = await starting;
-    servers.push(server);
-    return server;
-  };
-  afterEach(async () => {
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(servers.splice(0).map((server) => server.close()));
-  });
+  const started = useServers();
 
   const blob = bytesOf(300_000);
   const digest = digestOfBytes(blob);

@@ -18,7 +18,7 @@ import { requireReal } from '../support/real-parts.js';
 import { startServer, type Answer, type TestServer } from '../support/servers.js';
 import { createAuthority } from '../support/tls.js';
 import { until } from '../support/until.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, registryAt, type Rig } from './rig.js';
+import { bytesOf, digestOfBytes, evidenceOf, openRig, readAll, registryAt, useServers, type Rig } from './rig.js';
 
 interface Wanted {
   readonly repository?: string;
@@ -29,19 +29,12 @@ interface Wanted {
 }
 
 describe('where a registry redirects a blob to', () => {
-  const closing: { close(): Promise<void> }[] = [];
-  const started = async <T extends { close(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
-    const server = await starting;
-    closing.push(server);
-    return server;
-  };
   let restoreTime: () => void = () => undefined;
-  afterEach(async () => {
+  afterEach(() => {
     restoreTime();
     restoreTime = () => undefined;
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(closing.splice(0).map((server) => server.close()));
   });
+  const started = useServers();
   /** Lets time pass in which nothing happens. */
   function passMs(ms: number): void {
     restoreTime();

@@ -3,22 +3,13 @@ import { getEventListeners } from 'node:events';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ExchangeError } from '../../lib/distribution/wire-error.js';
-import { startRawServer, startServer, type TestServer } from '../support/servers.js';
-import { bytesOf, closeRigs, digestOfBytes, openRig, readAll, type Rig } from './rig.js';
+import { startRawServer, startServer } from '../support/servers.js';
+import { bytesOf, closeRigs, digestOfBytes, openRig, readAll, useServers, type Rig } from './rig.js';
 import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
 
 describe('an exchange', () => {
-  const servers: TestServer[] = [];
-  const started = async (starting: Promise<TestServer>): Promise<TestServer> => {
-    const server = await starting;
-    servers.push(server);
-    return server;
-  };
-  afterEach(async () => {
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(servers.splice(0).map((server) => server.close()));
-  });
+  const started = useServers();
   const blob = bytesOf(40_000);
   const digest = digestOfBytes(blob);
   const open = ({ client, context }: Rig): ReturnType<typeof client.openBlob> =>

@@ -1,21 +1,12 @@
 import { expect } from 'chai';
 import { manifestMediaTypes, maxManifestBytes } from '../../lib/image/manifest.js';
-import { startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
-import { closeRigs, digestOfBytes, evidenceOf, openRig, type Rig } from './rig.js';
+import { startRawServer, startServer, type Answer } from '../support/servers.js';
+import { digestOfBytes, evidenceOf, openRig, useServers, type Rig } from './rig.js';
 import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
 
 describe('a manifest', () => {
-  const servers: TestServer[] = [];
-  const started = async (starting: Promise<TestServer>): Promise<TestServer> => {
-    const server = await starting;
-    servers.push(server);
-    return server;
-  };
-  afterEach(async () => {
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(servers.splice(0).map((server) => server.close()));
-  });
+  const started = useServers();
   const serving = async (answer: Answer): Promise<Rig> => openRig((await started(startServer(answer))).authority);
   const get = (
     { client, context }: Rig,

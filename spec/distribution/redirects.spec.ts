@@ -2,24 +2,15 @@ import { resetSocket } from '../../lib/testing/reset-socket.js';
 import { inspect } from 'node:util';
 import createDebug from 'debug';
 import { expect } from 'chai';
-import { startRawServer, startServer, type Answer, type TestServer } from '../support/servers.js';
+import { startRawServer, startServer, type Answer } from '../support/servers.js';
 import { requireReal } from '../support/real-parts.js';
 import { createAuthority } from '../support/tls.js';
-import { bytesOf, closeRigs, digestOfBytes, evidenceOf, openRig, readAll, type Rig } from './rig.js';
+import { bytesOf, digestOfBytes, evidenceOf, openRig, readAll, useServers, type Rig } from './rig.js';
 import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
 
 describe('a redirect', () => {
-  const servers: TestServer[] = [];
-  const started = async (starting: Promise<TestServer>): Promise<TestServer> => {
-    const server = await starting;
-    servers.push(server);
-    return server;
-  };
-  afterEach(async () => {
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(servers.splice(0).map((server) => server.close()));
-  });
+  const started = useServers();
   const blob = bytesOf(70_000);
   const digest = digestOfBytes(blob);
   const open = ({ client, context }: Rig, from = 0): ReturnType<typeof client.openBlob> =>

@@ -1,3 +1,4 @@
+import { expect } from 'chai';
 import {
   createRegistryClient,
   type RegistryClient,
@@ -53,6 +54,23 @@ export async function closeRigs(): Promise<number> {
   const closing = transports.splice(0);
   await Promise.all(closing.map((transport) => transport.close()));
   return closing.reduce((sum, transport) => sum + transport.openSockets, 0);
+}
+
+/**
+ * For one `describe`: waits for a server to start, and closes it after the test, once every transport is closed and has left
+ * no socket.
+ */
+export function useServers(): <T extends { close(): Promise<void> }>(starting: Promise<T>) => Promise<T> {
+  const servers: { close(): Promise<void> }[] = [];
+  afterEach(async () => {
+    expect(await closeRigs()).to.equal(0);
+    await Promise.all(servers.splice(0).map((server) => server.close()));
+  });
+  return async (starting) => {
+    const server = await starting;
+    servers.push(server);
+    return server;
+  };
 }
 
 /** Bytes that are the same in every run, and differ at every offset. */

@@ -5,19 +5,10 @@ import { requireReal } from '../support/real-parts.js';
 import { startFullPort, startServer, type TestServer } from '../support/servers.js';
 import { createAuthority } from '../support/tls.js';
 import { until } from '../support/until.js';
-import { closeRigs, openRig, registryAt, type Rig } from './rig.js';
+import { openRig, registryAt, useServers, type Rig } from './rig.js';
 
 describe('a connection that is opened ahead', () => {
-  const servers: TestServer[] = [];
-  const started = async (starting: Promise<TestServer>): Promise<TestServer> => {
-    const server = await starting;
-    servers.push(server);
-    return server;
-  };
-  afterEach(async () => {
-    expect(await closeRigs()).to.equal(0);
-    await Promise.all(servers.splice(0).map((server) => server.close()));
-  });
+  const started = useServers();
   const startRegistry = (...place: [Parameters<typeof startServer>[1]?]): Promise<TestServer> =>
     started(startServer((_request, response) => response.end('{}'), ...place));
   const ask = ({ client, context }: Rig): Promise<unknown> =>

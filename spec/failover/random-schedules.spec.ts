@@ -17,14 +17,12 @@ import {
 } from '../../lib/testing/index.js';
 import type { PullReport } from '../../lib/vocabulary/report.js';
 import { deadlyFaultOf, faultsOfOne } from './support/fault-arbitraries.js';
+import { playSchedules, seed } from './support/play-schedules.js';
 import { failureOf } from '../support/failure-of.js';
 import { until } from '../support/until.js';
 
-/** Schedules of one run; each has a number, and `SEED` with that number makes it again. */
+/** Schedules of one run. */
 const schedules = Number(process.env['SCHEDULES'] ?? 240);
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-/** Runs this one alone. */
-const only = process.env['SCHEDULE'] === undefined ? null : Number(process.env['SCHEDULE']);
 const atOnce = 8;
 /** No schedule takes nearly as long; one that does hangs. */
 const hangMs = 60_000;
@@ -227,38 +225,14 @@ async function onStage(made: Schedule, play: (stage: Stage) => Promise<void>): P
   }
 }
 
-/** Plays every schedule, some at a time, each within the time of a hang. Tells of each failure how to have it again. */
-async function playAll(
+/** Plays so many schedules. */
+function playAll(
   what: string,
   arbitrary: fc.Arbitrary<Schedule>,
   count: number,
   play: (made: Schedule) => Promise<void>,
 ): Promise<void> {
-  const made = fc.sample(arbitrary, { seed, numRuns: count });
-  const waiting = made.map((_, number) => number).filter((number) => only === null || only === number);
-  const failures: string[] = [];
-  const playNext = async (): Promise<void> => {
-    for (let number = waiting.shift(); number !== undefined; number = waiting.shift()) {
-      const one = made[number];
-      if (one === undefined || failures.length >= 3) return;
-      let timer: NodeJS.Timeout | undefined;
-      const hang = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => {
-          reject(new Error(`it hangs: no end after ${hangMs} ms`));
-        }, hangMs);
-      });
-      try {
-        await Promise.race([play(one), hang]);
-      } catch (error) {
-        const trace = error instanceof Error ? error.stack : String(error);
-        failures.push(`SEED=${seed} SCHEDULE=${number} (${what}): ${trace}\n${JSON.stringify(one, null, 1)}`);
-      } finally {
-        clearTimeout(timer);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, playNext));
-  if (failures.length > 0) throw new Error(failures.join('\n\n'));
+  return playSchedules({ what, arbitrary, count, atOnce, hangMs, play });
 }
 
 /** Sockets, timers and files of this process. */

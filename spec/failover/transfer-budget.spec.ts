@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { getEventListeners } from 'node:events';
-import { createTransferBudget, type Permit, type TransferBudget } from '../../lib/failover/transfer-budget.js';
+import type { Permit } from '../../lib/failover/permit.js';
+import { createTransferBudget, type TransferBudget } from '../../lib/failover/transfer-budget.js';
 import type { Taker } from '../../lib/failover/transfer-shares.js';
 import { failureOf } from '../support/failure-of.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';

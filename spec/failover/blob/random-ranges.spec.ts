@@ -6,13 +6,11 @@ import { until } from '../../support/until.js';
 import { seededRandom } from '../../support/seeded-random.js';
 import { closeHeartRigs, untilQuiet } from '../support/heart-rig.js';
 import { memorySink } from '../support/memory-sink.js';
+import { playSchedules, seed } from '../support/play-schedules.js';
 import { expectAllGivenBack, openRangeRig, right, size, wanted } from '../support/range-fetch.js';
 
-/** Schedules of one run; each has a number, and `SEED` with that number makes it again. */
+/** Schedules of one run. */
 const schedules = Number(process.env['SCHEDULES'] ?? 120);
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-/** Runs this one alone. */
-const only = process.env['SCHEDULE'] === undefined ? null : Number(process.env['SCHEDULE']);
 const atOnce = 6;
 /** No schedule takes nearly as long; one that does hangs. */
 const hangMs = 45_000;
@@ -164,28 +162,6 @@ describe(`random schedules of a blob in ranges (SEED=${seed})`, function () {
   afterEach(closeHeartRigs);
 
   it('with one healthy registry: the blob arrives whole, liars are named, nothing is left open', async () => {
-    const made = fc.sample(schedule, { seed, numRuns: schedules });
-    const waiting = made.map((_, number) => number).filter((number) => only === null || only === number);
-    const failures: string[] = [];
-    const playNext = async (): Promise<void> => {
-      for (let number = waiting.shift(); number !== undefined; number = waiting.shift()) {
-        const one = made[number];
-        if (one === undefined || failures.length >= 3) return;
-        let timer: NodeJS.Timeout | undefined;
-        const hang = new Promise<never>((_, reject) => {
-          timer = setTimeout(() => reject(new Error(`it hangs: no end after ${hangMs} ms`)), hangMs);
-        });
-        try {
-          await Promise.race([play(one), hang]);
-        } catch (error) {
-          const trace = error instanceof Error ? error.stack : String(error);
-          failures.push(`SEED=${seed} SCHEDULE=${number}: ${trace}\n${JSON.stringify(one)}`);
-        } finally {
-          clearTimeout(timer);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: atOnce }, playNext));
-    if (failures.length > 0) throw new Error(failures.join('\n\n'));
+    await playSchedules({ what: 'one blob', arbitrary: schedule, count: schedules, atOnce, hangMs, play });
   });
 });

@@ -1,4 +1,5 @@
-import { createTransferBudget, type Permit, type TransferBudget } from '../../../lib/failover/transfer-budget.js';
+import type { Permit } from '../../../lib/failover/permit.js';
+import { createTransferBudget, type TransferBudget } from '../../../lib/failover/transfer-budget.js';
 
 /** What a claim of a spec is made with. */
 export interface Wish {
