@@ -64,6 +64,12 @@ export interface Suspect {
 /** Measured on Docker 26.1: right bytes are refused 60 ms after wrong ones, and taken after 200 ms. */
 const forgetWrongBytesMs = 1_000;
 
+/** How often it is waited again, twice as long each time, for an engine on a busy host to forget wrong bytes. */
+const forgetTries = 3;
+
+/** Which bytes a containerd store was given for which. */
+const saysWrongBytes = /unexpected commit digest \S+, expected \S+/;
+
 /**
  * Finds out who is to blame when an engine cannot go on: the registry, or the engine, which fetches a layer once for all
  * who want it, and keeps waiting for an answer that will never come after everybody who wanted it has left.
@@ -77,6 +83,9 @@ export class DirectBlame {
   readonly #suspects: Suspect[] = [];
   /** How often it did not want the bytes it got. */
   #refusals = 0;
+  /** Who gave them, by what the engine said of them. */
+  readonly #wrongBytesOf = new Map<string, string>();
+  #waitedToForget = 0;
 
   constructor(store: EngineStore, canEscape: boolean) {
     this.#store = store;
@@ -162,6 +171,15 @@ export class DirectBlame {
 
   /** What a containerd store was given, it compares the next bytes with, until it has thrown it away behind our back. */
   #wrongBytes(failure: EngineFailure, of: DirectObject, mayRepeat: boolean): DirectFinding {
+    const said = saysWrongBytes.exec(failure.text)?.[0] ?? '';
+    const from = this.#wrongBytesOf.get(said) ?? of.registry;
+    if (from !== of.registry && this.#waitedToForget < forgetTries) {
+      // The same wrong bytes as another registry's: it still holds those, and has asked this one for nothing.
+      const afterMs = forgetWrongBytesMs * 2 ** this.#waitedToForget;
+      this.#waitedToForget += 1;
+      return { kind: 'again', told: null, afterMs };
+    }
+    if (said !== '') this.#wrongBytesOf.set(said, from);
     const judgement = judgeFailure(failure, 'layers', of);
     const told = unproven('layers', judgement);
     const refusedBefore = this.#refusals > 0;

@@ -14,13 +14,22 @@ const ownWay: Readonly<Record<string, string>> = {
   'a certificate that it does not trust': 'Get "https://quay.io/v2/": x509: certificate signed by unknown authority',
 };
 
-function failed(blame: DirectBlame, text: string, store: EngineStore = 'graph'): DirectFinding {
+function failed(
+  blame: DirectBlame,
+  text: string,
+  store: EngineStore = 'graph',
+  registry: string = of.registry,
+): DirectFinding {
   return blame.failed(
     { kind: 'failed', failure: engineFailure({ text }), phases: followDirectPull(store) },
-    of,
+    { ...of, registry },
     false,
     false,
   );
+}
+
+function wrongBytes(given: string): string {
+  return `failed commit on ref "layer-sha256:aa": unexpected commit digest sha256:${given}, expected sha256:aa: failed precondition`;
 }
 
 describe('the blame for what an engine could not pull', () => {
@@ -52,11 +61,27 @@ describe('the blame for what an engine could not pull', () => {
 
   it("for wrong bytes is the registry's only when another one has brought layers", () => {
     const blame = new DirectBlame('containerd', true);
-    const text =
-      'failed commit on ref "layer-sha256:aa": unexpected commit digest sha256:bb, expected sha256:aa: failed precondition';
+    const text = wrongBytes('bb');
     expect(failed(blame, text, 'containerd')).to.have.nested.property('told.isUnproven', true);
     expect(blame.convicted('B', false)).to.deep.equal([]);
     failed(blame, text, 'containerd');
     expect(blame.convicted('B', true).map(({ registry, phase }) => [registry, phase])).to.deep.equal([['A', 'layers']]);
+  });
+
+  it('for wrong bytes that the engine holds of one registry falls on no other, which it has asked for nothing', () => {
+    const blame = new DirectBlame('containerd', false);
+    expect(failed(blame, wrongBytes('bb'), 'containerd')).to.include({ kind: 'next', afterMs: 1_000 });
+    const waits = [1, 2, 3].map(() => failed(blame, wrongBytes('bb'), 'containerd', 'B'));
+    expect(waits).to.deep.equal([1_000, 2_000, 4_000].map((afterMs) => ({ kind: 'again', told: null, afterMs })));
+    // Not for ever: they may both have a copy of the same wrong bytes.
+    expect(failed(blame, wrongBytes('bb'), 'containerd', 'B')).to.have.nested.property('told.isUnproven', true);
+    expect(blame.convicted('C', true).map(({ registry }) => registry)).to.deep.equal(['A', 'B']);
+  });
+
+  it('for other wrong bytes falls on the registry that gave them, at once', () => {
+    const blame = new DirectBlame('containerd', false);
+    failed(blame, wrongBytes('bb'), 'containerd');
+    expect(failed(blame, wrongBytes('cc'), 'containerd', 'B')).to.have.nested.property('told.isUnproven', true);
+    expect(blame.convicted('C', true).map(({ registry }) => registry)).to.deep.equal(['A', 'B']);
   });
 });
