@@ -1,6 +1,4 @@
-import pTimeout from 'p-timeout';
-import { deriveAbort } from '../policy/deadline.js';
-import { loopTimers } from '../policy/loop-timer.js';
+import { withDeadline } from '../policy/deadline.js';
 import { ExchangeError } from './wire-error.js';
 
 /** What a limited request tells about itself when it is late. */
@@ -20,23 +18,9 @@ export async function withinRequestMs<T>(
   signal: AbortSignal,
   run: (signal: AbortSignal, progress: RequestProgress) => Promise<T>,
 ): Promise<T> {
-  signal.throwIfAborted();
-  const derived = deriveAbort(signal);
   const progress: RequestProgress = { bytes: 0 };
-  try {
-    return await pTimeout(run(derived.signal, progress), {
-      milliseconds: requestMs,
-      customTimers: loopTimers,
-      signal,
-      fallback: () => {
-        const error = requestLate(requestMs, progress.bytes);
-        derived.abort(error);
-        throw error;
-      },
-    });
-  } finally {
-    derived[Symbol.dispose]();
-  }
+  const expired = (): ExchangeError => requestLate(requestMs, progress.bytes);
+  return withDeadline({ ms: requestMs, signal, expired }, (limited) => run(limited, progress));
 }
 
 /** The evidence of an expired `metadata.requestMs`. */

@@ -91,27 +91,32 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       reject(signal.reason);
       return;
     }
-    let timeout: NodeJS.Timeout;
+    const timer = startTimer(ms, () => {
+      stopListening();
+      resolve();
+    });
     const stopListening =
       signal === undefined
         ? () => undefined
         : onAbort(signal, (reason) => {
-            clearTimeout(timeout);
+            timer.cancel();
             reject(reason);
           });
-    const wait = (leftMs: number): void => {
-      const stepMs = Math.min(leftMs, maxTimeoutMs);
-      timeout = setTimeout(() => {
-        if (leftMs > stepMs) {
-          wait(leftMs - stepMs);
-          return;
-        }
-        stopListening();
-        resolve();
-      }, stepMs);
-    };
-    wait(ms);
   });
+}
+
+/** Calls `fired` after `ms` milliseconds, however many they are; `Infinity` keeps the process alive and never fires. */
+export function startTimer(ms: number, fired: () => void): { cancel(): void } {
+  let timeout: NodeJS.Timeout;
+  const wait = (leftMs: number): void => {
+    const stepMs = Math.min(leftMs, maxTimeoutMs);
+    timeout = setTimeout(() => {
+      if (leftMs > stepMs) wait(leftMs - stepMs);
+      else fired();
+    }, stepMs);
+  };
+  wait(ms);
+  return { cancel: () => clearTimeout(timeout) };
 }
 
 /** How long some work may take. */

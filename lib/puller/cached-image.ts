@@ -9,6 +9,7 @@ import { maxManifestBytes, parseManifest, type Descriptor } from '../image/manif
 import { choosePlatform, formatPlatform, runsOn, type Platform } from '../image/platform.js';
 import { readConfigPlatform } from '../image/read-platform.js';
 import { parseReference, type Reference } from '../image/reference.js';
+import { createBoundedMap } from '../policy/bounded-map.js';
 import { canonicalTagOf } from '../routes/image-names.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { PullEngine } from './pull-engine.js';
@@ -39,6 +40,9 @@ export interface CacheQuery {
   readonly memory: DigestMemory;
   readonly signal: AbortSignal;
 }
+
+/** The images of a large host; some 200 bytes each. */
+const maxKnownPlatforms = 4_096;
 
 /** A config is read to learn the platform; one larger than this is nobody's. */
 const maxConfigBytes = 4 * 1024 * 1024;
@@ -169,8 +173,14 @@ function isNameOf(name: string, reference: Reference): boolean {
   }
 }
 
+/** What configs say, which is as fixed as their digest. */
+const knownPlatforms = createBoundedMap<Digest, Platform>(maxKnownPlatforms);
+
 async function platformOfConfig(layout: OciLayout, config: Descriptor): Promise<Platform | null> {
+  const known = knownPlatforms.get(config.digest);
+  if (known !== undefined) return known;
   const bytes = await layout.readBlob(config.digest, maxConfigBytes);
-  if (bytes === null) return null;
-  return readConfigPlatform(bytes);
+  const platform = bytes === null ? null : readConfigPlatform(bytes);
+  if (platform !== null) knownPlatforms.set(config.digest, platform);
+  return platform;
 }

@@ -10,7 +10,7 @@ import { evidenceOfHostError } from '../health/host-fault.js';
 import { judge } from '../health/verdict.js';
 import { parseReference, type Reference } from '../image/reference.js';
 import { createLog } from '../log/log.js';
-import { deriveAbort, sleep } from '../policy/deadline.js';
+import { deriveAbort, startTimer } from '../policy/deadline.js';
 import { credentialIdentity } from '../registries/credentials.js';
 import { Comeback } from '../routes/comeback.js';
 import { redactText } from '../vocabulary/redact.js';
@@ -57,15 +57,9 @@ export async function callPull(
   const startedAtMs = monotonicMs();
   let attempts: () => readonly Attempt[] = () => [];
   using own = deriveAbort(settings.signal ?? undefined, parts.ending);
-  using clock = deriveAbort();
-  if (policy.deadlineMs !== Infinity) {
-    sleep(policy.deadlineMs, clock.signal).then(
-      () => {
-        own.abort(new PullDeadlineError(reference.canonical, 'deadlineMs', policy.deadlineMs, [...attempts()]));
-      },
-      () => {},
-    );
-  }
+  const clock = startTimer(policy.deadlineMs, () => {
+    own.abort(new PullDeadlineError(reference.canonical, 'deadlineMs', policy.deadlineMs, [...attempts()]));
+  });
   log(pullId, 'started', { image: reference.canonical, engine: settings.engine.id });
   voice.tell({ type: 'pull:started' });
   const comeback = new Comeback(daemonOf(settings.engine), pullId);
@@ -107,7 +101,7 @@ export async function callPull(
     });
     throw failure;
   } finally {
-    clock.abort(undefined);
+    clock.cancel();
   }
 }
 

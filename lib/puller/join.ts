@@ -75,8 +75,9 @@ export class Joins {
     return work;
   }
 
-  /** Whoever asks next starts anew, instead of joining work that is being ended. */
+  /** Unless it has ended. Whoever asks next starts anew, instead of joining work that is being ended. */
   #end(request: JoinRequest, work: SharedWork): void {
+    if (!this.#running.has(work.done)) return;
     if (this.#works.get(request.key) === work) this.#works.delete(request.key);
     work.abort.abort(request.signal.reason);
   }

@@ -31,6 +31,8 @@ export interface CertificateFolder {
 export function readCertificateFolder(path: string, known: CertificateFolder | null): CertificateFolder | null {
   let names: readonly string[];
   try {
+    // Most hosts have none, and are asked at each pull: an error that is made to say so costs more than the look.
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return null;
     names = readdirSync(path)
       .filter((name) => ['.crt', '.cert', '.key'].includes(extname(name)))
       .toSorted();

@@ -38,9 +38,13 @@ interface LayoutDelivery extends Delivery {
 }
 
 async function deliverBlobs(delivery: LayoutDelivery): Promise<void> {
-  const { context, tree } = delivery;
+  const { context, tree, layout } = delivery;
+  const blobs = [...new Map([tree.config, ...tree.layers].map((blob) => [blob.digest, blob])).values()];
+  const areThere = await Promise.all(blobs.map((blob) => layout.hasBlob(blob)));
+  for (const [index, blob] of blobs.entries()) if (areThere[index] === true) delivery.onBlob(blob);
+  const waiting = blobs.filter((_, index) => areThere[index] !== true);
+  if (waiting.length === 0) return;
   using work = deriveAbort(context.signal);
-  const waiting = [...new Map([tree.config, ...tree.layers].map((blob) => [blob.digest, blob])).values()];
   const own = { ...delivery, context: { ...context, signal: work.signal } };
   const workers = Array.from({ length: Math.min(blobsAtOnce, waiting.length) }, async () => {
     for (let blob = waiting.shift(); blob !== undefined; blob = waiting.shift()) {
@@ -60,7 +64,6 @@ async function deliverBlobs(delivery: LayoutDelivery): Promise<void> {
 
 async function deliverBlob({ context, layout, shared, shareKey }: LayoutDelivery, blob: Descriptor): Promise<void> {
   context.signal.throwIfAborted();
-  if (await layout.hasBlob(blob)) return;
   const store: BlobStore = layout;
   const embedded = embeddedBytes(context.image, blob);
   if (embedded !== null) await layout.putBlob(embedded, blob.digest);
@@ -73,18 +76,21 @@ interface LayoutNaming {
   /** The canonical name. */
   readonly name: string;
   readonly tree: ImageTree;
-  /** How long one document, or the name, may take, in milliseconds (`extract.stallMs`). */
+  /** How long its documents and the name may take, in milliseconds (`extract.stallMs`). */
   readonly stallMs: number;
 }
 
 /** Makes the image visible under its name. A network disk that died answers nothing, for ever: that is a host fault. */
 async function nameImage({ layout, name, tree, stallMs }: LayoutNaming): Promise<void> {
   const expired = (): HostFaultError => extractLate(name, stallMs);
-  for (const { bytes, digest } of tree.documents.toReversed()) {
-    await withDeadline({ ms: stallMs, expired }, () => layout.putBlob(bytes, digest));
-  }
-  const { digest, mediaType, bytes } = tree.root;
-  await withDeadline({ ms: stallMs, expired }, () => layout.nameImage(name, { digest, mediaType, size: bytes.length }));
+  await withDeadline({ ms: stallMs, expired }, async (signal) => {
+    for (const { bytes, digest } of tree.documents.toReversed()) {
+      await layout.putBlob(bytes, digest);
+      signal.throwIfAborted();
+    }
+    const { digest, mediaType, bytes } = tree.root;
+    await layout.nameImage(name, { digest, mediaType, size: bytes.length });
+  });
 }
 
 function extractLate(image: string, stallMs: number): HostFaultError {

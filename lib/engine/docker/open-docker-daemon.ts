@@ -1,7 +1,9 @@
 import { Readable } from 'node:stream';
+import pTimeout from 'p-timeout';
 import { createLog } from '../../log/log.js';
 import { monotonicMs } from '../../clock/time.js';
-import { abortable, deriveAbort, onAbort, sleep, withDeadline } from '../../policy/deadline.js';
+import { abortable, deriveAbort, onAbort, sleep, type DerivedAbort } from '../../policy/deadline.js';
+import { loopTimers } from '../../policy/loop-timer.js';
 import { startSharedTask, type SharedTask } from '../../policy/shared-task.js';
 import type { DaemonPull, DockerDaemon } from './docker-daemon.js';
 import { readImage, readImageList } from './docker-images.js';
@@ -65,10 +67,10 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     lastAnswerAtMs = monotonicMs();
   }
 
-  async function working<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async function working<T>(signal: AbortSignal | undefined, work: (own: DerivedAbort) => Promise<T>): Promise<T> {
     using own = deriveAbort(signal, closing.signal);
     own.signal.throwIfAborted();
-    const running = work(own.signal);
+    const running = work(own);
     underWay.add(running);
     try {
       return await running;
@@ -87,14 +89,22 @@ export function openDockerDaemon(docker: DockerLike, address: string): OpenDocke
     limitMs: number = answerLimitMs,
   ): Promise<T> {
     const once = (): Promise<T> =>
-      working(signal, (own) =>
-        withDeadline({ ms: limitMs, signal: own, expired: () => late(request, limitMs) }, (limited) =>
-          exchange(docker, request, limited, (answer) => {
-            heard();
-            return read(answer);
-          }),
-        ),
-      );
+      working(signal, (own) => {
+        const answered = exchange(docker, request, own.signal, (answer) => {
+          heard();
+          return read(answer);
+        });
+        return pTimeout(answered, {
+          milliseconds: limitMs,
+          customTimers: loopTimers,
+          signal: own.signal,
+          fallback: () => {
+            const failure = late(request, limitMs);
+            own.abort(failure);
+            throw failure;
+          },
+        });
+      });
     try {
       return await once();
     } catch (error) {

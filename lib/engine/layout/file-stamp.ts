@@ -8,8 +8,13 @@ import { epochMs } from '../../clock/time.js';
 const settledAfterMs = 2_500;
 
 /** What tells one state of a file from another; null when it is too young for that. */
-export function fileStampOf({ ino, size, mtimeMs, mtimeNs, ctimeMs, ctimeNs }: BigIntStats): string | null {
+export function settledStampOf(state: BigIntStats): string | null {
+  const { mtimeMs, ctimeMs } = state;
   const changedAtMs = Number(mtimeMs > ctimeMs ? mtimeMs : ctimeMs);
-  if (epochMs() - changedAtMs < settledAfterMs) return null;
+  return epochMs() - changedAtMs < settledAfterMs ? null : stampOf(state);
+}
+
+/** The same of a file that is written once and then stays as it is, whatever its age. */
+export function stampOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [ino, size, mtimeNs, ctimeNs].join(' ');
 }

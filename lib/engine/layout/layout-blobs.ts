@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs';
-import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EngineError } from '../../errors/engine-error.js';
 import type { Descriptor } from '../../image/descriptor.js';
@@ -8,8 +8,9 @@ import { createLog } from '../../log/log.js';
 import type { Digest } from '../../vocabulary/digest.js';
 import { syncDirectory } from '../../files/durable-file.js';
 import { unlessMissing } from '../../files/file-error.js';
+import { fileState } from '../../files/file-state.js';
 import { createBoundedMap } from '../../policy/bounded-map.js';
-import { fileStampOf } from './file-stamp.js';
+import { stampOf } from './file-stamp.js';
 import type { PartialStore } from './partial-store.js';
 import { readChunks } from './read-chunks.js';
 import { shareRunsOf } from './shared-run.js';
@@ -19,8 +20,11 @@ export interface LayoutBlobs {
   /** `blobs/<algorithm>/<encoded>` of the layout. */
   pathOf(digest: Digest): string;
   has(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
+  /** Whether all of it is there, and is what its digest says. */
+  holds(blob: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean>;
   read(digest: Digest, maxBytes: number): Promise<Uint8Array | null>;
   stream(digest: Digest, from: number): AsyncIterable<Uint8Array>;
+  /** Writes it, whatever is there. */
   put(bytes: Uint8Array, digest: Digest): Promise<void>;
   /** To be told when a blob was put in place by another way than `put`. */
   stored(digest: Digest): void;
@@ -31,14 +35,20 @@ const log = createLog('layout');
 /** Manifests and configs are a few KiB; what is larger is read again each time. */
 const maxKeptBytes = 16 * 1024;
 
-/** With the above at most 4 MiB: the documents of the images that a host pulls again and again. */
-const maxKept = 256;
+/** The documents of a thousand images that a host pulls again and again. */
+const maxKeptTogether = 4 * 1024 * 1024;
+
+/** What keeping one takes beside its bytes. */
+const keepingBytes = 512;
 
 export function createLayoutBlobs(engine: string, root: string, partials: PartialStore): LayoutBlobs {
   /** Found to hold other bytes than their digest says: not there, until they are written again. */
   const corrupt = new Set<Digest>();
   /** Documents that were read and found right, and what their files looked like then. */
-  const kept = createBoundedMap<Digest, { readonly stamp: string; readonly bytes: Uint8Array }>(maxKept);
+  const kept = createBoundedMap<Digest, { readonly stamp: string; readonly bytes: Uint8Array }>(
+    maxKeptTogether,
+    ({ bytes }) => bytes.length + keepingBytes,
+  );
 
   function pathOf(digest: Digest): string {
     // The type promises it; plain JavaScript may hand over what leads out of the layout.
@@ -47,9 +57,7 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
   }
 
   /** A thousand pulls look for the same few images at once: one look serves all who wait for it. */
-  const look = shareRunsOf(async (digest: Digest): Promise<BigIntStats | null> =>
-    unlessMissing(stat(pathOf(digest), { bigint: true })),
-  );
+  const look = shareRunsOf(async (digest: Digest) => fileState(pathOf(digest)));
   const readSmall = shareRunsOf((digest: Digest) => readFile(digest, maxKeptBytes));
 
   async function has({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): Promise<boolean> {
@@ -59,13 +67,19 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
   }
 
   async function read(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
+    const bytes = await find(digest, maxBytes);
+    // Nobody may change what others are given.
+    return bytes === null ? null : Buffer.from(bytes);
+  }
+
+  async function find(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
     const found = await look(digest);
     if (found === null || !found.isFile() || Number(found.size) > maxBytes) return null;
     if (Number(found.size) > maxKeptBytes) return readFile(digest, maxBytes);
     const known = kept.get(digest);
-    const bytes = known !== undefined && known.stamp === fileStampOf(found) ? known.bytes : await readSmall(digest);
-    // It may have been replaced by a larger one since; and nobody may change what others are given.
-    return bytes === null || bytes.length > maxBytes ? null : Buffer.from(bytes);
+    const bytes = known !== undefined && known.stamp === stampOf(found) ? known.bytes : await readSmall(digest);
+    // It may have been replaced by a larger one since.
+    return bytes === null || bytes.length > maxBytes ? null : bytes;
   }
 
   async function readFile(digest: Digest, maxBytes: number): Promise<Uint8Array | null> {
@@ -76,8 +90,7 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
       if (!found.isFile() || Number(found.size) > maxBytes) return null;
       const bytes = await handle.readFile();
       if (digestOf(bytes, digestAlgorithm(digest)) === digest) {
-        const stamp = fileStampOf(found);
-        if (stamp !== null && bytes.length <= maxKeptBytes) kept.set(digest, { stamp, bytes });
+        keep(digest, bytes, found);
         return bytes;
       }
       corrupt.add(digest);
@@ -86,6 +99,10 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
     } finally {
       await handle.close();
     }
+  }
+
+  function keep(digest: Digest, bytes: Uint8Array, state: BigIntStats): void {
+    if (bytes.length <= maxKeptBytes) kept.set(digest, { stamp: stampOf(state), bytes });
   }
 
   async function* stream(digest: Digest, from: number): AsyncGenerator<Uint8Array> {
@@ -99,7 +116,6 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
   }
 
   async function put(bytes: Uint8Array, digest: Digest): Promise<void> {
-    if ((await read(digest, bytes.length)) !== null) return;
     const path = pathOf(digest);
     const partial = await partials.create(digest);
     try {
@@ -107,6 +123,8 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
       await partial.handle.datasync();
       await mkdir(dirname(path), { recursive: true });
       await rename(partial.path, path);
+      // A copy: what was given is the caller's.
+      keep(digest, Buffer.from(bytes), await partial.handle.stat({ bigint: true }));
     } catch (error) {
       await partials.discard(partial).catch(() => {});
       throw error;
@@ -116,5 +134,13 @@ export function createLayoutBlobs(engine: string, root: string, partials: Partia
     corrupt.delete(digest);
   }
 
-  return { pathOf, has, read, stream, put, stored: (digest) => corrupt.delete(digest) };
+  return {
+    pathOf,
+    has,
+    holds: async ({ digest, size }) => (await find(digest, size)) !== null,
+    read,
+    stream,
+    put,
+    stored: (digest) => corrupt.delete(digest),
+  };
 }

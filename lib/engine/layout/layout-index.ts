@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync } from 'node:fs';
-import { open, readdir, stat, unlink } from 'node:fs/promises';
+import { open, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../../errors/engine-error.js';
 import type { Descriptor } from '../../image/descriptor.js';
 import { syncDirectory, writeDurably } from '../../files/durable-file.js';
 import { fileErrorCode, unlessMissing } from '../../files/file-error.js';
+import { fileState } from '../../files/file-state.js';
 import { backoffMs } from '../../policy/backoff.js';
 import { sleep } from '../../policy/deadline.js';
 import { emptyIndex, IndexDocumentError, parseIndex, type IndexDocument, type NamedImage } from './index-document.js';
-import { fileStampOf } from './file-stamp.js';
+import { settledStampOf } from './file-stamp.js';
 import { shareRuns } from './shared-run.js';
 import { takeIndexLock, type HeldLock } from './index-lock.js';
 
@@ -17,7 +18,9 @@ import { takeIndexLock, type HeldLock } from './index-lock.js';
 export interface LayoutIndex {
   find(name: string): Promise<Descriptor | null>;
   list(): Promise<readonly NamedImage[]>;
-  /** Resolves when the name points there, durably. */
+  /** Whether the name points there. */
+  points(name: string, descriptor: Descriptor): Promise<boolean>;
+  /** Points it there, durably, whatever it points to. */
   point(name: string, descriptor: Descriptor): Promise<void>;
   /** Creates an empty one where there is none. */
   create(): Promise<void>;
@@ -60,7 +63,7 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
     const handle = await unlessMissing(open(path, 'r'));
     if (handle === null) return null;
     try {
-      const stamp = fileStampOf(await handle.stat({ bigint: true }));
+      const stamp = settledStampOf(await handle.stat({ bigint: true }));
       const text = await handle.readFile('utf8');
       latest = { stamp, index: text === latest?.index.text ? latest.index : parse(text) };
       return latest.index;
@@ -74,9 +77,9 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
 
   async function readWhatChanged(): Promise<IndexDocument | null> {
     if (latest === null || latest.stamp === null) return readNow();
-    const found = await unlessMissing(stat(path, { bigint: true }));
+    const found = await fileState(path);
     if (found === null) return null;
-    return fileStampOf(found) === latest.stamp ? latest.index : readNow();
+    return settledStampOf(found) === latest.stamp ? latest.index : readNow();
   }
 
   function parse(text: string): IndexDocument {
@@ -167,15 +170,13 @@ export function createLayoutIndex(options: LayoutIndexOptions): LayoutIndex {
   return {
     find: async (name) => (await read())?.find(name) ?? null,
     list: async () => (await read())?.images() ?? [],
-    point: async (name, descriptor) => {
-      // Most pulls find their name where it belongs: a thousand of them must not queue for a lock.
+    points: async (name, descriptor) => {
       const index = await read();
-      if (index === null || index.point(name, descriptor) !== index) {
-        await change((current) => current.point(name, descriptor));
-      }
+      return index !== null && index.point(name, descriptor) === index;
     },
+    point: (name, descriptor) => change((current) => current.point(name, descriptor)),
     create: async () => {
-      if ((await unlessMissing(stat(path))) === null) await change((index) => index);
+      if ((await fileState(path)) === null) await change((index) => index);
     },
     settled: async () => {
       while (writing !== null) await writing;

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EngineError } from '../../errors/engine-error.js';
 import { syncDirectory, writeDurably } from '../../files/durable-file.js';
 import { unlessMissing } from '../../files/file-error.js';
-import { fileStampOf } from './file-stamp.js';
+import { fileState } from '../../files/file-state.js';
+import { settledStampOf } from './file-stamp.js';
 
 /**
  * The one version there is; a later one may mean something else by the same files.
@@ -23,8 +24,8 @@ const markerName = 'oci-layout';
 export function createMarkerCheck(engine: string, directory: string): () => Promise<boolean> {
   let known: string | null = null;
   return async () => {
-    const found = await unlessMissing(stat(join(directory, markerName), { bigint: true }));
-    const stamp = found === null ? null : fileStampOf(found);
+    const found = await fileState(join(directory, markerName));
+    const stamp = found === null ? null : settledStampOf(found);
     if (stamp !== null && stamp === known) return true;
     const isOne = await isLayout(engine, directory);
     known = isOne ? stamp : null;
@@ -36,7 +37,7 @@ async function isLayout(engine: string, directory: string): Promise<boolean> {
   const path = join(directory, markerName);
   let text = await unlessMissing(readFile(path, 'utf8'));
   if (text === null) {
-    if ((await unlessMissing(stat(join(directory, 'index.json')))) === null) return false;
+    if ((await fileState(join(directory, 'index.json'))) === null) return false;
     // Another process may have made the layout between the two looks; it writes the marker first.
     text = await unlessMissing(readFile(path, 'utf8'));
     if (text === null) {

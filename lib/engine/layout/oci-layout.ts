@@ -84,7 +84,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
   const blobs = createLayoutBlobs(id, root, partials);
   const sinks = createOpenSinks(id, blobs, partials);
   const index = createLayoutIndex({ engine: id, directory: root, workDirectory: work });
-  const isMarked = createMarkerCheck(id, root);
+  const isMarked = shareRuns(createMarkerCheck(id, root));
   const underWay = new Set<Promise<unknown>>();
   let indexChecked = false;
   let closing: Promise<void> | null = null;
@@ -143,6 +143,7 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
         if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
           throw new EngineError(id, `the ${bytes.length} bytes given are not ${digest}`);
         }
+        if ((await isMarked()) && (await blobs.holds({ digest, size: bytes.length }))) return;
         await partials.withRoom(bytes.length + littleBytes, async () => {
           await prepare();
           await blobs.put(bytes, digest);
@@ -151,6 +152,8 @@ export function ociLayout(directory: string, options: OciLayoutOptions = {}): Oc
     findImage: (name) => reading<Descriptor | null>(null, () => index.find(name)),
     nameImage: (name, descriptor) =>
       writing(async () => {
+        // Most pulls find their name where it belongs: a thousand of them must not queue for a lock.
+        if ((await isMarked()) && (await index.points(name, descriptor))) return;
         await partials.withRoom(littleBytes, async () => {
           await prepare();
           await index.point(name, descriptor);

@@ -16,7 +16,7 @@ export function shareRuns<T>(work: () => Promise<T>): () => Promise<T> {
 
   return () => {
     if (running === null) return start();
-    next ??= running.then(ignore, ignore).then(() => {
+    next ??= ended(running).then(() => {
       next = null;
       return running ?? start();
     });
@@ -40,4 +40,10 @@ export function shareRunsOf<Key, T>(work: (key: Key) => Promise<T>): (key: Key) 
   };
 }
 
-function ignore(): void {}
+/** With the turn of the event loop in which it ended: whoever asks meanwhile is served by the next run too. */
+async function ended(run: Promise<unknown>): Promise<void> {
+  await run.catch(() => {});
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

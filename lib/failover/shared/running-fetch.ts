@@ -90,7 +90,7 @@ export class RunningFetch {
         if (heldMs > maxHoldMs + (loopMs() - startedAtMs - maxHoldMs) * heldShare) return { kind: 'held' };
       }
     } finally {
-      pause.abort(undefined);
+      pause.abort(null);
     }
   }
 

@@ -44,11 +44,13 @@ describe('The index file', function () {
     expect(locks).to.be.below(50);
   });
 
-  it('is neither locked nor written when the name points there already', async () => {
+  it('is neither locked nor written to find out whether a name points there already', async () => {
     await open().point(redis, manifest(1));
     const before = await readFile(join(temporary.path, 'index.json'));
     const index = open(() => Promise.reject(new Error('no lock is needed')));
-    await index.point(redis, manifest(1));
+    expect(await index.points(redis, manifest(1))).to.equal(true);
+    expect(await index.points(redis, manifest(2))).to.equal(false);
+    expect(await index.points(`${redis}2`, manifest(1))).to.equal(false);
     await index.create();
     expect(await readFile(join(temporary.path, 'index.json'))).to.deep.equal(before);
   });

@@ -414,13 +414,27 @@ describe('An OCI layout', () => {
       afterEach(() => restoreTime());
 
       it('are read from the disk once, however often they are asked for or stored again', async () => {
-        const layout = open();
         const { bytes, digest } = seededBlob(1, 1000);
-        await layout.putBlob(bytes, digest);
+        await open().putBlob(bytes, digest);
+        const layout = open();
         expect(await filesOpened(() => layout.putBlob(bytes, digest)), 'it and the marker').to.equal(2);
         expect(await filesOpened(() => layout.readBlob(digest, 1000))).to.equal(0);
         expect(await filesOpened(() => layout.putBlob(bytes, digest))).to.equal(0);
         expect(await layout.readBlob(digest, 999)).to.equal(null);
+      });
+
+      it('are not read at all by who has written them, and stay what they were, whatever becomes of the bytes given', async () => {
+        const layout = open();
+        const { bytes, digest } = seededBlob(1, 1000);
+        const given = Buffer.from(bytes);
+        await layout.putBlob(given, digest);
+        given.fill(0);
+        let read: Uint8Array | null = null;
+        const opened = await filesOpened(async () => {
+          read = await layout.readBlob(digest, 1000);
+        });
+        expect(read).to.deep.equal(Buffer.from(bytes));
+        expect(opened).to.equal(0);
       });
 
       it('are given to each reader as they are on the disk, whatever another one did to its own', async () => {
@@ -465,9 +479,9 @@ describe('An OCI layout', () => {
     });
 
     it('are read once for all who ask at the same time', async () => {
-      const layout = open();
       const { bytes, digest } = seededBlob(1, 1000);
-      await layout.putBlob(bytes, digest);
+      await open().putBlob(bytes, digest);
+      const layout = open();
       const readers = Array.from({ length: 100 }, () => () => layout.readBlob(digest, 1000));
       const opened = await filesOpened(async () => Promise.all(readers.map((read) => read())));
       expect(opened).to.be.within(1, 3);
