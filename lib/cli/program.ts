@@ -7,8 +7,11 @@ import type { CommandContext } from './command-context.js';
 import { drillCommand } from './drill.js';
 import { exitCodes, exitCodesHelp, Interrupted, UsageError } from './exit-code.js';
 import { explainCommand } from './explain.js';
+import { incidentCommand } from './incident.js';
 import { printable } from './line.js';
 import { pullCommand } from './pull.js';
+import { statusCommand } from './status.js';
+import { switchCommand } from './switch.js';
 
 /** Runs the command with these arguments (without node and the script), and returns the exit code. Never rejects. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<number> {
@@ -20,7 +23,14 @@ export async function runProgram(argv: readonly string[], context: CommandContex
     .description('Brings container images from the first of several registries that can really deliver them.')
     .version(packageVersion)
     .addHelpText('after', exitCodesHelp);
-  for (const command of [drillCommand(context, onFailed), pullCommand(context), explainCommand(context)]) {
+  for (const command of [
+    drillCommand(context, onFailed),
+    pullCommand(context),
+    explainCommand(context),
+    statusCommand(context),
+    switchCommand(context),
+    incidentCommand(context),
+  ]) {
     program.addCommand(command.addHelpText('after', exitCodesHelp));
   }
   for (const command of [program, ...program.commands]) {

@@ -7,7 +7,16 @@ const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { readon
 describe('the command line', function () {
   this.timeout(30_000);
 
-  for (const args of [['--help'], ['drill', '--help'], ['pull', '--help'], ['explain', '--help'], ['help', 'pull']]) {
+  for (const args of [
+    ['--help'],
+    ['drill', '--help'],
+    ['pull', '--help'],
+    ['explain', '--help'],
+    ['status', '--help'],
+    ['switch', '--help'],
+    ['incident', '--help'],
+    ['help', 'pull'],
+  ]) {
     it(`explains itself and its exit codes: ${args.join(' ')}`, async () => {
       const { exitCode, stdout, stderr } = await runHere(args);
       expect({ exitCode, stderr }).to.deep.equal({ exitCode: 0, stderr: '' });
@@ -20,7 +29,7 @@ describe('the command line', function () {
   it('lists exactly the commands that there are', async () => {
     const { stdout } = await runHere(['--help']);
     const commands = [...(stdout.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z-]+) /gm)].map((match) => match[1]);
-    expect(commands).to.deep.equal(['drill', 'pull', 'explain', 'help']);
+    expect(commands).to.deep.equal(['drill', 'pull', 'explain', 'status', 'switch', 'incident', 'help']);
   });
 
   for (const args of [['push'], ['drill', '--fast'], ['pull'], ['explain']]) {
