@@ -359,6 +359,24 @@ describe("an operator's hand", () => {
     });
   });
 
+  it('takes the last registry away as long as a forced ban of it is in force, whoever bans it again', async () => {
+    controls.ban(hub);
+    controls.ban(local);
+    await time.passMs(1);
+    const forced = controls.ban(quay, { force: true });
+    await time.passMs(1);
+    const said = { act: 'ban', scope: {}, reason: '', actor: null, untilMs: null, inFlight: 'move', as: null } as const;
+    const again = { ...said, id: 'again', registry: quay, sinceMs: null, force: false };
+    controls.takeFile({ path: '/c.json', controls: [again], modifiedAtMs: Date.now() });
+    const left = (): readonly string[] =>
+      [...controls.effectsOn([quay, hub, local], layers)].flatMap(([registry, { banned }]) =>
+        banned ? [] : [registry],
+      );
+    expect(left()).to.deep.equal([]);
+    forced.release();
+    expect(left()).to.deep.equal([quay]);
+  });
+
   describe('by a declared state', () => {
     const state = (...entries: readonly ControlEntry[]): ControlState => ({ version: 1, controls: entries });
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { mkdir, open, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,6 +82,26 @@ describe('following a control file', function () {
       await writeFile(path(), good(id));
       await Promise.all([each.look(), each.look(), each.look()]);
       expect(said.at(-1)).to.equal(id);
+    }
+  });
+
+  it('never takes what was there for what is there, however fast it changes', async () => {
+    const { followed: each, said } = follow();
+    for (let round = 0; round < 40; round += 1) {
+      writeFileSync(path(), good(`a${round % 10}`));
+      await each.look();
+      // Within the same tick of the file system's clock, and of the same length.
+      writeFileSync(path(), good(`b${round % 10}`));
+      if (round % 2 === 0) {
+        await until(() => said.at(-1) === `b${round % 10}`);
+      } else {
+        // A look that has begun may be anywhere by then.
+        void each.look();
+        for (let turn = round % 8; turn > 0; turn -= 1) await new Promise((resolve) => setImmediate(resolve));
+        writeFileSync(path(), good(`c${round % 10}`));
+        await each.look();
+        expect(said.at(-1)).to.equal(`c${round % 10}`);
+      }
     }
   });
 

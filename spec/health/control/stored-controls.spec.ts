@@ -86,6 +86,29 @@ describe('what operators said by calls', () => {
     expect((await written()).controls).to.have.length(2);
   });
 
+  it('of a declared state is replaced by the next one, also before it was written', async () => {
+    const { controls } = open();
+    controls.prefer(hub);
+    controls.apply({ controls: [{ act: 'ban', registry: quay }] });
+    controls.apply({ controls: [] });
+    await controls.flush();
+    expect((await written()).controls).to.have.length(1);
+  });
+
+  it('is taken from the disk when it was over before anybody came', async () => {
+    const { controls: before } = open();
+    before.ban(quay);
+    await before.flush();
+    const [kept] = (await written()).controls;
+    await writeFile(file(), JSON.stringify({ version: 1, controls: [{ ...kept, untilMs: Date.now() - 1 }] }));
+    const { controls, told } = open();
+    await controls.load();
+    controls.prefer(hub);
+    await controls.flush();
+    expect((await written()).controls).to.have.length(1);
+    expect(told).to.deep.equal([`set prefer ${hub}`]);
+  });
+
   it('holds in every process that shares the directory, and ends in all of them', async () => {
     const [one, other] = [open(), open()];
     const handle = one.controls.ban(quay);
