@@ -27,8 +27,7 @@ export function addControlFlags(command: Command): Command {
 
 /** Lays the flags over the configuration file. @throws UsageError, InvalidOptionError */
 export async function readControlFlags(flags: ControlFlags & { readonly stateDir?: string }): Promise<ControlPlaces> {
-  const config: PullerOptions & { readonly controlFile?: unknown } =
-    flags.config === undefined ? {} : await readConfigFile(flags.config);
+  const config: PullerOptions = flags.config === undefined ? {} : await readConfigFile(flags.config);
   const { registries, replicaSets, stateDir, controlFile } = config;
   return {
     controlFile: flags.controlFile ?? pathOf(controlFile),

@@ -154,9 +154,14 @@ async function begin(
     entries,
     told: [
       [strong(entrySentence(entry)), dim(` (${entryOrigin(entry)})`)],
-      [dim(`in ${path} as ${id}; to end it: pull-failover switch --release ${id} --control-file ${path}`)],
+      [dim(`in ${path} as ${id}; to end it: pull-failover switch --release ${id} --control-file ${quoted(path)}`)],
     ],
   };
+}
+
+/** As a shell takes it for one word. */
+function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 /** @throws UsageError, InvalidOptionError */

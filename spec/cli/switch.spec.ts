@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createControls } from '../../lib/health/control/controls.js';
@@ -49,6 +50,16 @@ describe('pull-failover switch', function () {
     expect(stdout).to.include('docker.io/aptible comes first for database pulls until 20');
     expect(stdout).to.include('(ann: Quay is ill)');
     expect(stdout).to.include(`pull-failover switch --release ${String(control?.['id'])} --control-file ${file()}`);
+  });
+
+  it('says how to end it in words that a shell takes, wherever the file is', async () => {
+    const odd = join(desk.directory, "ann's control.json");
+    const { stdout } = await runHere(['switch', 'all', hub, '--control-file', odd]);
+    const [, command = ''] = /to end it: pull-failover (.*)/.exec(stdout) ?? [];
+    const words = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' })
+      .trimEnd()
+      .split('\n');
+    expect((await runHere(words)).stdout).to.equal('released docker.io/aptible comes first\n');
   });
 
   it('is obeyed by a host that watches the file, until it is released', async () => {
