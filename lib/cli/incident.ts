@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { Command, Option } from 'commander';
 import { fileErrorCode } from '../files/file-error.js';
 import { openStateStore } from '../health/state-store.js';
@@ -65,6 +66,9 @@ Examples:
       const kept = [...(await openStateStore(directory).document(incidentsDocument).read()).values()].toSorted(
         (a, b) => b.incident.openedAtMs - a.incident.openedAtMs,
       );
+      if (kept.length === 0 && existsSync(join(directory, `${incidentsDocument.name}.json`))) {
+        throw new UsageError(`what ${directory} holds of incidents cannot be read; DEBUG=pull-failover:state says why`);
+      }
       if (id === undefined && format === null) {
         list(openScreen(context, { plain: true }), kept, directory);
         return;

@@ -20,7 +20,7 @@ const maxOperatorActs = 200;
 /** Sorts of failures and of failovers, not single ones. */
 const maxTallies = 100;
 /** The worst are kept, and all are counted. A page with more is read by nobody. */
-export const maxOperations = 200;
+const maxOperations = 200;
 /** Engines that are named as witnesses of one failure. */
 const maxEngines = 10;
 const maxRegistries = 32;

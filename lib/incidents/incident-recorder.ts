@@ -1,41 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { epochMs } from '../clock/time.js';
-import type {
-  CircuitClosed,
-  CircuitHalfOpened,
-  CircuitOpened,
-  OperatorChanged,
-  PullEvent,
-  PullFailedOver,
-  PullPlanned,
-  RegistryFailed,
-} from '../events/pull-event.js';
+import type { PullEvent } from '../events/pull-event.js';
 import type { StateDocument } from '../health/state-document.js';
-import type { RegistryPhase } from '../vocabulary/phase.js';
-import type { Reason } from '../vocabulary/reason.js';
-import type { Served } from '../vocabulary/report.js';
-import { type EventOfPull, FollowedPull } from './followed-pull.js';
-import type { CircuitStep, Incident } from './incident.js';
+import type { Incident } from './incident.js';
 import { IncidentArchive } from './incident-archive.js';
-import { IncidentRecord } from './incident-record.js';
+import { type CircuitNow, type IncidentStart, IncidentWatch } from './incident-watch.js';
 import type { KeptIncidents } from './incidents-document.js';
-import { phasesPlannedAround } from './planned-around.js';
-import { RecentPast } from './recent-past.js';
-import { SharedWorks } from './shared-works.js';
-
-/** How a circuit is now, as `health()` tells it. */
-export interface CircuitNow {
-  readonly registry: string;
-  readonly phase: RegistryPhase;
-  readonly state: 'closed' | 'open' | 'half-open' | 'held';
-}
-
-/** Why an incident began. */
-export interface IncidentStart {
-  readonly registry: string;
-  readonly phase: RegistryPhase;
-  readonly reason: Reason | null;
-}
 
 /** What a recorder is given. */
 export interface IncidentRecorderOptions {
@@ -82,33 +51,17 @@ const saveEveryMs = 10_000;
 /** One in which nothing happens is written too, seldom: as a sign of life. */
 const signOfLifeMs = 60_000;
 
-/** Pulls that are followed at once; more than any host runs. */
-const maxFollowed = 10_000;
-
 /** Events that wait while the disk is read. */
 const maxEarly = 5_000;
-
-/** Operators' acts in force that are remembered for the beginning of an incident. */
-const maxStandingActs = 100;
 
 export function createIncidentRecorder(options: IncidentRecorderOptions = {}): IncidentRecorder {
   return new Recorder(options);
 }
 
 class Recorder implements IncidentRecorder {
-  readonly #options: IncidentRecorderOptions;
   readonly #archive: IncidentArchive;
-  readonly #past = new RecentPast();
-  readonly #works = new SharedWorks();
-  readonly #pulls = new Map<string, FollowedPull>();
-  /** What was planned last for each pull that runs. */
-  readonly #plans = new Map<string, PullPlanned>();
-  readonly #standingActs = new Map<string, OperatorChanged>();
-  #current: IncidentRecord | null = null;
-  /** When the incident that was taken over was written last; null once something was seen of its circuits. */
-  #takenOverFromMs: number | null = null;
-  /** Closed ones of which operations still run. */
-  readonly #trailing = new Set<IncidentRecord>();
+  readonly #watch: IncidentWatch;
+  readonly #isKept: boolean;
   #loading: Promise<void> | null = null;
   /** Events that wait for what is on disk; null once it was read. */
   #early: PullEvent[] | null;
@@ -117,16 +70,35 @@ class Recorder implements IncidentRecorder {
   #keptRevisions = 0;
   #isClosed = false;
 
-  constructor(options: IncidentRecorderOptions) {
-    this.#options = options;
-    this.#archive = new IncidentArchive(options.document ?? null, options.maxIncidents ?? defaultMaxIncidents);
-    this.#early = options.document === undefined ? null : [];
+  constructor({ document, circuits, onOpened, onClosed, maxIncidents = defaultMaxIncidents }: IncidentRecorderOptions) {
+    this.#archive = new IncidentArchive(document ?? null, maxIncidents);
+    this.#isKept = document !== undefined;
+    this.#early = this.#isKept ? [] : null;
+    this.#watch = new IncidentWatch(
+      {
+        opened: (record, start) => {
+          this.#keep();
+          this.#runTimer();
+          onOpened?.(record.snapshot(), start);
+        },
+        closed: (record) => {
+          this.#archive.keep(record.snapshot());
+          this.#runTimer();
+          onClosed?.(record.snapshot());
+        },
+        trailed: (record) => {
+          this.#archive.keep(record.snapshot());
+          this.#runTimer();
+        },
+      },
+      circuits,
+    );
   }
 
   observe(event: PullEvent): void {
     if (this.#isClosed) return;
     if (this.#early === null) {
-      this.#take(event);
+      this.#watch.take(event);
       return;
     }
     if (this.#early.length < maxEarly) this.#early.push(event);
@@ -134,11 +106,11 @@ class Recorder implements IncidentRecorder {
   }
 
   current(): Incident | null {
-    return this.#current?.snapshot() ?? null;
+    return this.#watch.current?.snapshot() ?? null;
   }
 
   list(): readonly Incident[] {
-    return this.#archive.past(this.#current?.id ?? null);
+    return this.#archive.past(this.#watch.current?.id ?? null);
   }
 
   load(): Promise<void> {
@@ -156,313 +128,46 @@ class Recorder implements IncidentRecorder {
     if (!this.#isClosed) {
       await this.#loading;
       this.#isClosed = true;
-      this.#stopTimer();
       this.#keep();
-      if (this.#current !== null) this.#archive.release(this.#current.id);
+      const { current } = this.#watch;
+      if (current !== null) this.#archive.release(current.id);
+      this.#runTimer();
     }
     await this.#archive.flush();
   }
 
   async #load(): Promise<void> {
     const leftOpen = await this.#archive.load();
-    if (leftOpen !== null) {
-      this.#current = IncidentRecord.continued(leftOpen.incident);
-      this.#takenOverFromMs = leftOpen.savedAtMs;
-      this.#startTimer();
-    }
+    if (leftOpen !== null) this.#watch.takeOver(leftOpen.incident, leftOpen.savedAtMs);
+    this.#runTimer();
     const early = this.#early ?? [];
     this.#early = null;
-    for (const event of early) this.#take(event);
-  }
-
-  #take(event: PullEvent): void {
-    switch (event.type) {
-      case 'circuit:opened':
-      case 'circuit:half-opened':
-      case 'circuit:closed':
-        this.#takeCircuit(event);
-        return;
-      case 'operator:changed':
-        this.#takeAct(event);
-        return;
-      case 'incident:opened':
-      case 'incident:closed':
-        return;
-      default:
-        this.#takeOfPull(event);
-    }
-  }
-
-  #takeCircuit(event: CircuitOpened | CircuitHalfOpened | CircuitClosed): void {
-    const { registry, phase, reason, atMs } = event;
-    const step: CircuitStep = {
-      atMs,
-      registry,
-      phase,
-      state: stateAfter(event),
-      reason,
-      seenBy: event.type === 'circuit:half-opened' ? null : event.seenBy,
-    };
-    this.#takenOverFromMs = null;
-    if (this.#current !== null) {
-      const wasIll = this.#current.isIll(registry);
-      this.#current.circuit(step);
-      if (step.state === 'open' && !wasIll) this.#recallInto(this.#current, registry, atMs);
-      this.#closeIfWell(atMs);
-    } else if (step.state === 'open') {
-      this.#open(step);
-    }
-  }
-
-  #open(step: CircuitStep): void {
-    const { registry, phase, reason, atMs } = step;
-    const { record, beginning } = this.#begin(registry, atMs);
-    this.#current = record;
-    for (const { bytes, ...arrived } of beginning.bytes) record.arrived(arrived.registry, bytes, arrived.atMs);
-    this.#tellBeginning(record, beginning, registry, atMs);
-    record.circuit(step);
-    for (const act of this.#standingActs.values()) record.operator(act);
-    for (const pull of this.#pulls.values()) record.ran(pull);
-    this.#keep();
-    this.#startTimer();
-    const incident = record.snapshot();
-    this.#options.onOpened?.(incident, { registry, phase, reason });
-  }
-
-  #begin(registry: string, atMs: number) {
-    const beginning = this.#past.before(registry, atMs);
-    const times = [...beginning.failures, ...beginning.bytes].map((each) => each.atMs);
-    return { record: new IncidentRecord(newId(atMs), atMs, Math.min(atMs, ...times)), beginning };
-  }
-
-  /** What had failed of another registry before its circuit opened too. */
-  #recallInto(record: IncidentRecord, registry: string, atMs: number): void {
-    this.#tellBeginning(record, this.#past.before(registry, atMs), registry, atMs);
-  }
-
-  #tellBeginning(
-    record: IncidentRecord,
-    { failures, pulls }: ReturnType<RecentPast['before']>,
-    registry: string,
-    atMs: number,
-  ): void {
-    for (const event of failures) {
-      if (event.type === 'registry:failed') record.failed(event);
-      else record.failedOver(event);
-    }
-    for (const pull of pulls) record.affects(pull, atMs);
-    for (const pull of this.#pulls.values()) if (pull.wasTouchedBy(registry)) record.affects(pull, atMs);
-  }
-
-  #closeIfWell(atMs: number): void {
-    const record = this.#current;
-    if (record === null || record.openCircuits.length > 0) return;
-    record.close(atMs);
-    this.#current = null;
-    if (record.isFollowing) this.#trailing.add(record);
-    const incident = record.snapshot();
-    this.#archive.keep(incident);
-    if (this.#written.length === 0) this.#stopTimer();
-    this.#options.onClosed?.(incident);
-  }
-
-  /** Ends what no circuit holds open any more, although nobody said so. */
-  #compareWithCircuits(atMs: number): void {
-    const record = this.#current;
-    const now = this.#options.circuits?.();
-    if (record === null || now === undefined) return;
-    // It ended while nobody looked: the last who did is nearer to the truth than now.
-    const closedAtMs = this.#takenOverFromMs ?? atMs;
-    this.#takenOverFromMs = null;
-    for (const { registry, phase } of record.openCircuits) {
-      const found = now.find((each) => each.registry === registry && each.phase === phase);
-      // Of one that is held nobody knows how it is.
-      if (found !== undefined && found.state !== 'closed') continue;
-      record.circuit({ atMs: closedAtMs, registry, phase, state: 'closed', reason: null, seenBy: 'state' });
-    }
-    this.#closeIfWell(closedAtMs);
-  }
-
-  #takeAct(event: OperatorChanged): void {
-    const { change, control } = event;
-    if (control !== null) {
-      if (change === 'set') {
-        this.#standingActs.set(control.id, event);
-        for (const oldest of this.#standingActs.keys()) {
-          if (this.#standingActs.size <= maxStandingActs) break;
-          this.#standingActs.delete(oldest);
-        }
-      } else {
-        this.#standingActs.delete(control.id);
-      }
-    }
-    this.#current?.operator(event);
-  }
-
-  #takeOfPull(event: EventOfPull): void {
-    const pull = this.#follow(event);
-    if (pull === null) return;
-    switch (event.type) {
-      case 'pull:joined':
-        this.#works.joined(event.pullId, event.joinedPullId);
-        break;
-      case 'pull:planned':
-        this.#compareWithCircuits(event.atMs);
-        this.#plans.set(event.pullId, event);
-        break;
-      case 'phase:started': {
-        const plan = this.#plans.get(event.pullId);
-        const around = plan === undefined ? null : phasesPlannedAround(plan)[event.phase];
-        if (around === null || this.#current === null) break;
-        pull.touch(event.phase, 'plan', around, null);
-        this.#current.affects(pull, event.atMs);
-        break;
-      }
-      case 'pull:progressed':
-        this.#takeServed(event, event.served);
-        break;
-      case 'registry:failed':
-        this.#takeFailure(event, pull);
-        break;
-      case 'pull:failed-over':
-        this.#takeFailover(event, pull);
-        break;
-      case 'pull:parked':
-        pull.parked(event.phase, event.reason, event.atMs);
-        this.#current?.affects(pull, event.atMs);
-        break;
-      case 'pull:resumed':
-        pull.resumed(event.atMs);
-        break;
-      case 'pull:served-from-cache':
-        if (event.why !== 'exhausted') break;
-        pull.touch(pull.phases.at(-1) ?? 'metadata', 'cache', null, event.reason);
-        this.#current?.affects(pull, event.atMs);
-        break;
-      case 'pull:succeeded':
-        this.#takeServed(event, event.report.served);
-        pull.ended('succeeded', event.atMs);
-        this.#end(pull, event.atMs);
-        break;
-      case 'pull:failed':
-        pull.ended('failed', event.atMs, { code: event.error.code, message: event.error.message });
-        this.#end(pull, event.atMs);
-        break;
-      case 'pull:aborted':
-        pull.ended('aborted', event.atMs);
-        this.#end(pull, event.atMs);
-        break;
-      case 'pull:started':
-      case 'phase:ended':
-      case 'pull:route-changed':
-      case 'replica:missing':
-      case 'replica:diverged':
-      case 'replica:repackaged':
-      case 'tag:resolved-by-replica':
-      case 'registry:credentials-rejected':
-        break;
-    }
-  }
-
-  /** Null when there are more pulls than are followed. */
-  #follow(event: EventOfPull): FollowedPull | null {
-    const known = this.#pulls.get(event.pullId);
-    if (known !== undefined) return known;
-    if (this.#pulls.size >= maxFollowed) return null;
-    const pull = new FollowedPull(event);
-    this.#pulls.set(event.pullId, pull);
-    this.#works.began(event.pullId);
-    this.#current?.ran(pull);
-    return pull;
-  }
-
-  #takeFailure(event: RegistryFailed, pull: FollowedPull): void {
-    const { phase, registry, reason, verdict, atMs } = event;
-    const isIllness = verdict === 'ill' || verdict === 'limited';
-    // A registry that lacks an object touches a pull only where the one that has it fails.
-    const isOfIncident = isIllness || (verdict === 'next' && this.#current?.isIll(registry) === true);
-    if (isOfIncident) {
-      pull.touch(phase, 'retry', registry, reason);
-      this.#current?.affects(pull, atMs);
-    }
-    if (!this.#works.counts(event)) return;
-    if (this.#current === null) this.#past.failed(event);
-    else this.#current.failed(event);
-  }
-
-  #takeFailover(event: PullFailedOver, pull: FollowedPull): void {
-    pull.touch(event.phase, 'failover', event.from, event.reason);
-    this.#current?.affects(pull, event.atMs);
-    if (!this.#works.counts(event)) return;
-    if (this.#current === null) this.#past.failed(event);
-    else this.#current.failedOver(event);
-  }
-
-  #takeServed(event: EventOfPull, served: readonly Served[]): void {
-    for (const { registry, bytes } of this.#works.arrived(event, served)) {
-      if (this.#current === null) this.#past.arrived(registry, bytes, event.atMs);
-      else this.#current.arrived(registry, bytes, event.atMs);
-    }
-  }
-
-  #end(pull: FollowedPull, atMs: number): void {
-    this.#pulls.delete(pull.pullId);
-    this.#plans.delete(pull.pullId);
-    this.#works.ended(pull.pullId);
-    const records = this.#written.filter((record) => record.ended(pull, atMs));
-    // It may belong to an incident that begins soon.
-    if (this.#current === null && records.length === 0 && pull.isTouched) this.#past.ended(pull, atMs);
-    for (const record of records) {
-      if (record.isFollowing || !this.#trailing.delete(record)) continue;
-      this.#archive.keep(record.snapshot());
-      if (this.#written.length === 0) this.#stopTimer();
-    }
+    for (const event of early) this.#watch.take(event);
   }
 
   /** Hands what is written on now to the archive. */
   #keep(): void {
     this.#keptAtMs = epochMs();
     this.#keptRevisions = this.#revisions;
-    for (const record of this.#written) this.#archive.keep(record.snapshot());
+    for (const record of this.#watch.written) this.#archive.keep(record.snapshot());
   }
 
   #keepIfDue(): void {
     if (this.#revisions !== this.#keptRevisions || epochMs() - this.#keptAtMs >= signOfLifeMs) this.#keep();
   }
 
-  /** Records that still change. */
-  get #written(): readonly IncidentRecord[] {
-    return [...this.#trailing, ...(this.#current === null ? [] : [this.#current])];
-  }
-
   get #revisions(): number {
-    return this.#written.reduce((sum, { revision }) => sum + revision, 0);
+    return this.#watch.written.reduce((sum, { revision }) => sum + revision, 0);
   }
 
-  #startTimer(): void {
-    if (this.#options.document === undefined || this.#timer !== null) return;
-    this.#timer = setInterval(() => this.#keepIfDue(), saveEveryMs).unref();
+  /** Runs while something is written on, and keeps no process alive. */
+  #runTimer(): void {
+    const isNeeded = this.#isKept && !this.#isClosed && this.#watch.written.length > 0;
+    if (isNeeded) {
+      this.#timer ??= setInterval(() => this.#keepIfDue(), saveEveryMs).unref();
+    } else if (this.#timer !== null) {
+      clearInterval(this.#timer);
+      this.#timer = null;
+    }
   }
-
-  #stopTimer(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
-  }
-}
-
-function stateAfter(event: CircuitOpened | CircuitHalfOpened | CircuitClosed): CircuitStep['state'] {
-  switch (event.type) {
-    case 'circuit:opened':
-      return 'open';
-    case 'circuit:half-opened':
-      return 'half-open';
-    case 'circuit:closed':
-      return 'closed';
-  }
-}
-
-/** `20170726T183600Z-1f3a`: sorts by time, fits into a file name, and two processes do not choose the same. */
-function newId(atMs: number): string {
-  const time = new Date(atMs).toISOString().replace(/[-:]|\.\d+/g, '');
-  return `${time}-${randomBytes(2).toString('hex')}`;
 }

@@ -5,7 +5,7 @@ import type { FollowedPull } from './followed-pull.js';
  * How long before a circuit opens its failures are looked for: in 2017 the second one, that made the registry suspect,
  * came 16 minutes after the first.
  */
-export const lookBackMs = 1_200_000;
+const lookBackMs = 1_200_000;
 
 /** How much is shown of the bytes before the first failure: what the registries brought when all was well. */
 const leadUpMs = 60_000;

@@ -119,6 +119,13 @@ describe('pull-failover incident', () => {
     });
   }
 
+  it('says that a state is broken, instead of that nothing happened', async () => {
+    await writeFile(join(state.path, 'incidents.json'), '{');
+    expect(await failureOf(run()))
+      .to.have.property('message')
+      .that.matches(/cannot be read; DEBUG=/);
+  });
+
   it('refuses to tell one where there is none', async () => {
     expect(await failureOf(run('last')))
       .to.have.property('message')

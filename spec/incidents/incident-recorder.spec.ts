@@ -2,12 +2,11 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Incident } from '../../lib/incidents/incident.js';
 import {
-  type CircuitNow,
   createIncidentRecorder,
   type IncidentRecorder,
   type IncidentRecorderOptions,
-  type IncidentStart,
 } from '../../lib/incidents/incident-recorder.js';
+import type { CircuitNow, IncidentStart } from '../../lib/incidents/incident-watch.js';
 import { readIncident } from '../../lib/incidents/read-incident.js';
 import { clock, HostStory, hub, quay, stalled } from './support/host-story.js';
 import { outageOf2017 } from './support/outage-of-2017.js';
