@@ -26,3 +26,8 @@ export const culpritOf: Readonly<Record<Cause, Culprit>> = {
   engine: 'host',
   caller: 'caller',
 };
+
+/** Whether a word that was read somewhere is a cause. */
+export function isCause(word: unknown): word is Cause {
+  return typeof word === 'string' && Object.hasOwn(culpritOf, word);
+}

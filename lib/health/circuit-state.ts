@@ -1,9 +1,10 @@
+import type { SeenBy } from '../events/pull-event.js';
 import type { Reason } from '../vocabulary/reason.js';
 import { coolDownOf } from './cool-down.js';
 import type { HealthSettings } from './health-options.js';
 import { createTripRule, type TripRule } from './trip-rule.js';
 
-/** How one pull went at one registry in one phase. */
+/** How one pull, probe or canary went at one registry in one phase. */
 export type PullOutcome = 'good' | { readonly ill: Reason };
 
 /** Where a circuit is, each state with its own data only. All times are on the monotonic clock. */
@@ -19,6 +20,7 @@ export type CircuitState =
     }
   | {
       readonly kind: 'half-open';
+      /** When the cool-down ended, whenever that was noticed: all who share the state agree on it. */
       readonly sinceMs: number;
       readonly openings: number;
       /** Why it was open. */
@@ -39,20 +41,29 @@ export interface CircuitMachine {
   readonly state: CircuitState;
   /** Half-opens when the cool-down is over; returns whether that changed the state. */
   advance(nowMs: number): boolean;
-  /** Returns whether it changed the state. */
-  record(outcome: PullOutcome, nowMs: number): boolean;
+  /** Returns whether it changed the state to one of another kind. */
+  record(outcome: PullOutcome, nowMs: number, seenBy: SeenBy): boolean;
+  /** Takes over what another process has found. */
+  adopt(state: CircuitState): void;
   /** Whether a fresh circuit would behave the same from now on. */
   isIdle(nowMs: number): boolean;
 }
 
 /** Starts closed; `openings` counts how often it opened without staying closed for `maxCoolDownMs` in between. */
 export function createCircuitMachine(settings: HealthSettings, nowMs: number, random: () => number): CircuitMachine {
-  const tripRule: TripRule = createTripRule(settings);
+  // Each by itself: a canary that reads one layer well every few seconds must not wipe out that pulls fail at others.
+  const work: TripRule = createTripRule(settings);
+  const looks: TripRule = createTripRule(settings);
   const spanMs = Math.min(goodSpanMs, settings.coolDownMs);
   let state: CircuitState = { kind: 'closed', sinceMs: nowMs, openings: 0 };
 
+  function forgetOutcomes(): void {
+    work.reset();
+    looks.reset();
+  }
+
   function open(reason: Reason, openings: number, now: number): true {
-    tripRule.reset();
+    forgetOutcomes();
     state = { kind: 'open', sinceMs: now, openings, reason, untilMs: now + coolDownOf(openings, settings, random) };
     return true;
   }
@@ -68,14 +79,14 @@ export function createCircuitMachine(settings: HealthSettings, nowMs: number, ra
     },
     advance: (now) => {
       if (state.kind !== 'open' || now < state.untilMs) return false;
-      const { openings, reason } = state;
-      state = { kind: 'half-open', sinceMs: now, openings, reason, good: 0, firstGoodAtMs: null };
+      const { openings, reason, untilMs } = state;
+      state = { kind: 'half-open', sinceMs: untilMs, openings, reason, good: 0, firstGoodAtMs: null };
       return true;
     },
-    record: (outcome, now) => {
+    record: (outcome, now, seenBy) => {
       switch (state.kind) {
         case 'closed': {
-          const trips = tripRule.record(outcome !== 'good', now);
+          const trips = (seenBy === 'pull' ? work : looks).record(outcome !== 'good', now);
           return trips && outcome !== 'good' ? open(outcome.ill, openingsSince(state, now) + 1, now) : false;
         }
         case 'open':
@@ -94,6 +105,11 @@ export function createCircuitMachine(settings: HealthSettings, nowMs: number, ra
         }
       }
     },
-    isIdle: (now) => state.kind === 'closed' && openingsSince(state, now) === 0 && tripRule.isIdle(now),
+    adopt: (found) => {
+      forgetOutcomes();
+      state = found;
+    },
+    isIdle: (now) =>
+      state.kind === 'closed' && openingsSince(state, now) === 0 && work.isIdle(now) && looks.isIdle(now),
   };
 }

@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '../errors/invalid-option-error.js';
-import { openOptionBag } from '../policy/option-bag.js';
+import { openOptionBag, type OptionBag } from '../policy/option-bag.js';
 
-/** When a circuit opens, and for how long. */
+/** When a circuit opens, for how long, and what closes it again. */
 export interface HealthOptions {
   /** So many pulls in a row with an `ill` verdict open the circuit; default 2, `Infinity`: only the ratio does. */
   readonly consecutiveFailures?: number;
@@ -13,6 +13,24 @@ export interface HealthOptions {
   readonly coolDownMs?: number;
   /** The longest cool-down, in milliseconds; default 300,000. */
   readonly maxCoolDownMs?: number;
+  /** How a registry whose cool-down is over is found to be well again. */
+  readonly probe?: {
+    /** From one good probe to the next, in milliseconds; default 2,500. Up to a fifth longer, at random. */
+    readonly intervalMs?: number;
+    /** What all probes and canaries of one registry may read within a minute, in bytes; default 4,194,304. */
+    readonly maxBytesPerMinute?: number;
+  };
+  /** Looks at the listed registries that are taken for well, before an operation suffers. Default: none. */
+  readonly canary?: {
+    /** From one look to the next, in milliseconds, per registry and phase. Up to a fifth longer, at random. */
+    readonly intervalMs: number;
+  };
+}
+
+/** How probes are made. */
+export interface ProbeSettings {
+  readonly intervalMs: number;
+  readonly maxBytesPerMinute: number;
 }
 
 /** `HealthOptions`, checked and whole. */
@@ -22,6 +40,9 @@ export interface HealthSettings {
   readonly windowMs: number;
   readonly coolDownMs: number;
   readonly maxCoolDownMs: number;
+  readonly probe: ProbeSettings;
+  /** Null: none is made. */
+  readonly canary: { readonly intervalMs: number } | null;
 }
 
 /** One ill pull may be an accident; the second in a row already costs an operation its limit. */
@@ -39,7 +60,21 @@ export const defaultCoolDownMs = 15_000;
 /** An outage of hours needs no closer look than every five minutes, and its end is not missed for longer. */
 export const defaultMaxCoolDownMs = 300_000;
 
-const keys = ['consecutiveFailures', 'failureRatio', 'windowMs', 'coolDownMs', 'maxCoolDownMs'] as const;
+/** Three of them span the five seconds over which good results must come, so that a healed registry is back soon. */
+export const defaultProbeIntervalMs = 2_500;
+
+/** A probe of 64 KiB each second all the time: nobody's bill, and a typo in an interval does no harm. */
+export const defaultMaxProbeBytesPerMinute: number = 4 * 1024 * 1024;
+
+const keys = [
+  'consecutiveFailures',
+  'failureRatio',
+  'windowMs',
+  'coolDownMs',
+  'maxCoolDownMs',
+  'probe',
+  'canary',
+] as const;
 
 /** A longer time is a mistake of the unit: a day is more than any cool-down or window is good for. */
 const maxDurationMs = 86_400_000;
@@ -61,11 +96,27 @@ export function parseHealthOptions(value: unknown, path: string = 'health'): Hea
       `must not exceed ${bag.pathOf('maxCoolDownMs')} ${maxCoolDownMs}, got ${coolDownMs}`,
     );
   }
+  const probe = bag.bag('probe', ['intervalMs', 'maxBytesPerMinute']);
   return Object.freeze({
     consecutiveFailures: bag.integer('consecutiveFailures', { min: 1, infinity: true }) ?? defaultConsecutiveFailures,
     failureRatio: ratio,
     windowMs: bag.durationMs('windowMs', { max: maxDurationMs }) ?? defaultWindowMs,
     coolDownMs: coolDownMs ?? Math.min(defaultCoolDownMs, maxCoolDownMs ?? Infinity),
     maxCoolDownMs: maxCoolDownMs ?? Math.max(defaultMaxCoolDownMs, coolDownMs ?? 0),
+    probe: Object.freeze({
+      intervalMs: probe.durationMs('intervalMs', { max: maxDurationMs }) ?? defaultProbeIntervalMs,
+      maxBytesPerMinute: probe.integer('maxBytesPerMinute', { min: 1 }) ?? defaultMaxProbeBytesPerMinute,
+    }),
+    canary: parseCanary(bag),
   });
+}
+
+function parseCanary(bag: OptionBag): HealthSettings['canary'] {
+  if (!bag.has('canary')) return null;
+  const canary = bag.bag('canary', ['intervalMs']);
+  const intervalMs = canary.durationMs('intervalMs', { max: maxDurationMs });
+  if (intervalMs === undefined) {
+    throw new InvalidOptionError(canary.pathOf('intervalMs'), 'must be given: without it there are no canaries');
+  }
+  return Object.freeze({ intervalMs });
 }

@@ -4,6 +4,7 @@ import { epochMs, monotonicMs } from '../../lib/clock/time.js';
 import {
   createCircuits,
   maxUnlistedRegistries,
+  plansPerTrial,
   type Circuits,
   type CircuitsOptions,
 } from '../../lib/health/circuit.js';
@@ -11,6 +12,7 @@ import { goodSpanMs, goodToClose } from '../../lib/health/circuit-state.js';
 import { coolDownJitter, coolDownOf } from '../../lib/health/cool-down.js';
 import { parseHealthOptions, type HealthOptions } from '../../lib/health/health-options.js';
 import { maxRetryAfterMs } from '../../lib/health/verdict.js';
+import type { SeenBy } from '../../lib/events/pull-event.js';
 import type { RegistryPhase } from '../../lib/vocabulary/phase.js';
 import type { Reason } from '../../lib/vocabulary/reason.js';
 import { startFakeTime, type FakeTime } from '../support/fake-time.js';
@@ -27,6 +29,7 @@ interface Told {
   readonly atMs: number;
   readonly untilMs?: number;
   readonly reason: Reason;
+  readonly seenBy?: SeenBy;
 }
 
 const follows: Readonly<Record<Told['what'], readonly Told['what'][]>> = {
@@ -74,7 +77,15 @@ describe('circuits', () => {
     expect(circuits.place(quay, 'layers')).to.equal('closed');
     circuits.record(quay, 'layers', { ill: stalled });
     expect(told).to.deep.equal([
-      { what: 'opened', registry: quay, phase: 'layers', atMs: 0, untilMs: epochMs() + 15_000, reason: stalled },
+      {
+        what: 'opened',
+        registry: quay,
+        phase: 'layers',
+        atMs: 0,
+        untilMs: epochMs() + 15_000,
+        reason: stalled,
+        seenBy: 'pull',
+      },
     ]);
     expect(circuits.place(quay, 'layers')).to.equal('open');
     await time.passMs(14_999);
@@ -255,6 +266,151 @@ describe('circuits', () => {
     });
   });
 
+  describe('of a half-open registry', () => {
+    async function halfOpen(): Promise<Circuits> {
+      const circuits = open();
+      trip(circuits);
+      await time.passMs(15_000);
+      return circuits;
+    }
+
+    it('let the first pull try it, and then one in four', async () => {
+      const circuits = await halfOpen();
+      const places = Array.from({ length: plansPerTrial * 2 }, () => circuits.place(quay, 'layers', { trial: true }));
+      const full = Array.from({ length: plansPerTrial - 1 }, () => 'half-open-full' as const);
+      expect(places).to.deep.equal(['half-open', ...full, 'half-open', ...full]);
+    });
+
+    it('let nobody use that up who only asks', async () => {
+      const circuits = await halfOpen();
+      for (let asked = 0; asked < 10; asked += 1) expect(circuits.place(quay, 'layers')).to.equal('half-open');
+      circuits.place(quay, 'layers', { trial: true });
+      for (let asked = 0; asked < 10; asked += 1) expect(circuits.place(quay, 'layers')).to.equal('half-open-full');
+    });
+
+    it('let the first pull try it again each time it half-opens', async () => {
+      const circuits = await halfOpen();
+      circuits.place(quay, 'layers', { trial: true });
+      circuits.record(quay, 'layers', { ill: late });
+      await time.passMs(30_000);
+      expect(circuits.place(quay, 'layers', { trial: true })).to.equal('half-open');
+    });
+
+    it('let no pull try it before a probe that is to come found it well', async () => {
+      const circuits = await halfOpen();
+      circuits.expectProbe(quay, 'layers', monotonicMs());
+      expect(circuits.place(quay, 'layers', { trial: true })).to.equal('half-open-full');
+      circuits.record(quay, 'layers', 'good', 'probe');
+      expect(circuits.place(quay, 'layers', { trial: true })).to.equal('half-open');
+    });
+
+    it('let pulls try it where no probe will come', async () => {
+      const circuits = await halfOpen();
+      circuits.expectProbe(quay, 'layers', monotonicMs());
+      circuits.expectProbe(quay, 'layers', null);
+      expect(circuits.place(quay, 'layers', { trial: true })).to.equal('half-open');
+    });
+
+    it('close on good probes alone, and say so', async () => {
+      const circuits = await halfOpen();
+      for (let probe = 0; probe < goodToClose; probe += 1) {
+        circuits.record(quay, 'layers', 'good', 'probe');
+        await time.passMs(goodSpanMs / 2);
+      }
+      expect(circuits.place(quay, 'layers')).to.equal('closed');
+      expect(told.at(-1)).to.include({ what: 'closed', seenBy: 'probe' });
+    });
+
+    it('begin the next, longer cool-down with a probe that fails', async () => {
+      const circuits = await halfOpen();
+      circuits.record(quay, 'layers', { ill: late }, 'probe');
+      expect(circuits.nextChangeMs()).to.equal(30_000);
+      expect(told.at(-1)).to.include({ what: 'opened', seenBy: 'probe', reason: late });
+    });
+  });
+
+  describe('that canaries look at', () => {
+    it('open at the second bad look in a row', () => {
+      const circuits = open();
+      circuits.record(quay, 'layers', { ill: stalled }, 'canary');
+      circuits.record(quay, 'layers', { ill: stalled }, 'canary');
+      expect(told.at(-1)).to.include({ what: 'opened', seenBy: 'canary' });
+    });
+
+    it('open although every canary between two ill pulls is good', () => {
+      const circuits = open();
+      circuits.record(quay, 'layers', { ill: stalled });
+      for (let look = 0; look < 20; look += 1) circuits.record(quay, 'layers', 'good', 'canary');
+      circuits.record(quay, 'layers', { ill: stalled });
+      expect(told.at(-1)).to.include({ what: 'opened', seenBy: 'pull' });
+    });
+
+    it('do not open on a bad look after which the next was good', () => {
+      const circuits = open();
+      circuits.record(quay, 'layers', { ill: stalled }, 'canary');
+      circuits.record(quay, 'layers', 'good', 'canary');
+      circuits.record(quay, 'layers', { ill: stalled }, 'canary');
+      expect(circuits.place(quay, 'layers')).to.equal('closed');
+    });
+  });
+
+  describe('that an operator holds', () => {
+    for (const as of ['open', 'closed'] as const) {
+      it(`count as ${as}, whatever happens, and learn in silence`, async () => {
+        const circuits = open({}, { registries: [quay], random: () => 0 });
+        await time.passMs(1_000);
+        circuits.hold(quay, 'layers', as);
+        trip(circuits);
+        await time.passMs(20_000);
+        expect(circuits.place(quay, 'layers', { trial: true })).to.equal(`held-${as}`);
+        expect(circuits.place(quay, 'metadata')).to.equal('closed');
+        expect(circuits.health().find(({ phase }) => phase === 'layers')).to.deep.include({
+          state: 'held',
+          heldAs: as,
+          sinceMs: epochMs() - 20_000,
+          untilMs: null,
+        });
+        expect(told).to.deep.equal([]);
+      });
+    }
+
+    it('tell what was learnt when the hold ends', async () => {
+      const circuits = open();
+      circuits.hold(quay, 'layers', 'closed');
+      trip(circuits);
+      await time.passMs(15_000);
+      circuits.hold(quay, 'layers', null);
+      expect(circuits.place(quay, 'layers')).to.equal('half-open');
+      expect(words()).to.deep.equal(['opened', 'half-opened']);
+    });
+
+    it('say nothing new where nothing was learnt', () => {
+      const circuits = open();
+      trip(circuits);
+      circuits.hold(quay, 'layers', 'open');
+      circuits.hold(quay, 'layers', null);
+      expect(words()).to.deep.equal(['opened']);
+      expect(circuits.place(quay, 'layers')).to.equal('open');
+    });
+
+    it('tell whoever waits for a change, once each time', () => {
+      const circuits = open();
+      let count = 0;
+      circuits.onChange(() => (count += 1));
+      for (const as of ['open', 'open', 'closed', null, null] as const) circuits.hold(quay, 'layers', as);
+      expect(count).to.equal(3);
+    });
+
+    it('are remembered, however many others come', () => {
+      const circuits = open();
+      circuits.hold(quay, 'metadata', 'open');
+      for (let tenant = 0; tenant < maxUnlistedRegistries * 3; tenant += 1) {
+        circuits.record(`tenant-${tenant}.example`, 'metadata', { ill: late });
+      }
+      expect(circuits.place(quay, 'metadata')).to.equal('held-open');
+    });
+  });
+
   describe('tell a parked pull', () => {
     it('of every change, after it happened, until it has enough', async () => {
       const circuits = open();
@@ -311,7 +467,15 @@ describe('circuits', () => {
   describe('show their health', () => {
     it('of every listed registry in both phases before anything happened', () => {
       const circuits = open({}, { registries: [quay, hub] });
-      const nothing = { state: 'closed', sinceMs: epochMs(), reason: null, untilMs: null, limitedUntilMs: null };
+      const nothing = {
+        state: 'closed',
+        sinceMs: epochMs(),
+        reason: null,
+        untilMs: null,
+        limitedUntilMs: null,
+        heldAs: null,
+        nextProbeAtMs: null,
+      };
       expect(circuits.health()).to.deep.equal([
         { registry: quay, phase: 'metadata', ...nothing },
         { registry: quay, phase: 'layers', ...nothing },
@@ -334,10 +498,12 @@ describe('circuits', () => {
         reason: stalled,
         untilMs: startMs + 15_000,
         limitedUntilMs: startMs + 60_000,
+        heldAs: null,
+        nextProbeAtMs: null,
       });
       expect(JSON.parse(JSON.stringify(shown))).to.deep.equal(shown);
       await time.passMs(20_000);
-      expect(circuits.health()[0]).to.deep.include({ state: 'half-open', sinceMs: startMs + 20_000, untilMs: null });
+      expect(circuits.health()[0]).to.deep.include({ state: 'half-open', sinceMs: startMs + 15_000, untilMs: null });
     });
   });
 

@@ -5,6 +5,8 @@ import {
   defaultCoolDownMs,
   defaultFailureRatio,
   defaultMaxCoolDownMs,
+  defaultMaxProbeBytesPerMinute,
+  defaultProbeIntervalMs,
   defaultWindowMs,
   parseHealthOptions,
 } from '../../lib/health/health-options.js';
@@ -17,6 +19,8 @@ describe('the health options', () => {
       windowMs: defaultWindowMs,
       coolDownMs: defaultCoolDownMs,
       maxCoolDownMs: defaultMaxCoolDownMs,
+      probe: { intervalMs: defaultProbeIntervalMs, maxBytesPerMinute: defaultMaxProbeBytesPerMinute },
+      canary: null,
     };
     expect(parseHealthOptions(undefined)).to.deep.equal(defaults);
     expect(parseHealthOptions({ windowMs: undefined })).to.deep.equal(defaults);
@@ -30,6 +34,8 @@ describe('the health options', () => {
       windowMs: 1,
       coolDownMs: 2,
       maxCoolDownMs: 2,
+      probe: { intervalMs: 3, maxBytesPerMinute: 4 },
+      canary: { intervalMs: 5 },
     };
     expect(parseHealthOptions(given)).to.deep.equal(given);
   });
@@ -54,6 +60,12 @@ describe('the health options', () => {
     ['health.coolDownMs', { coolDownMs: 86_400_001 }, /got 86400001/],
     ['health.coolDownMs', { coolDownMs: 2_000, maxCoolDownMs: 1_000 }, /health\.maxCoolDownMs 1000, got 2000/],
     ['health.maxCoolDownMs', { maxCoolDownMs: -1 }, /got -1/],
+    ['health.probe', { probe: 5_000 }, /must be an object/],
+    ['health.probe.everyMs', { probe: { everyMs: 1 } }, /is unknown/],
+    ['health.probe.intervalMs', { probe: { intervalMs: 0 } }, /got 0/],
+    ['health.probe.maxBytesPerMinute', { probe: { maxBytesPerMinute: 0 } }, /got 0/],
+    ['health.canary.intervalMs', { canary: {} }, /must be given/],
+    ['health.canary.intervalMs', { canary: { intervalMs: Infinity } }, /got Infinity/],
   ] as const) {
     it(`refuse ${JSON.stringify(value)}, naming ${option}`, () => {
       try {
