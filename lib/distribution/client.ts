@@ -130,7 +130,7 @@ export function createRegistryClient(
     phase: RegistryPhase,
     headers: Readonly<Record<string, string>>,
     authorization: Authorization | null,
-    context: Pick<FollowedRequest, 'pullId' | 'signal' | 'from' | 'onRedirect'>,
+    context: Pick<FollowedRequest, 'pullId' | 'signal' | 'progress' | 'from' | 'onRedirect'>,
   ): Promise<FollowedAnswer> {
     const url = new URL(`${registry.baseUrl}/v2/${path}`);
     // A repository or reference that is not in the grammar must not reach another part of the API.
@@ -186,6 +186,7 @@ export function createRegistryClient(
           const answer = await follow(path, method, 'metadata', headers, authorization, {
             pullId: request.pullId,
             signal,
+            progress,
           });
           if (answer.status !== 429) paced.answered();
           if (answer.status === 200) return { done: await take(answer, progress) };
@@ -234,6 +235,7 @@ export function createRegistryClient(
             follow(`${request.repository}/blobs/${request.digest}`, 'GET', 'layers', headers, authorization, {
               pullId: request.pullId,
               signal: limit.signal,
+              progress: limit.progress,
               ...via,
             }),
           exchange: (shortcut, attempt) =>

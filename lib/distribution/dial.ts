@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import { anyAddress, type AddressGuard } from './address-guard.js';
 import { peerAt, type Peer } from './address-zone.js';
+import type { ConnectStage } from './connect-progress.js';
 import type { NameLookup } from './name-lookup.js';
 import { openSocket, type SocketWatch } from './open-socket.js';
 import { defaultPort, type Proxy } from './proxies.js';
@@ -35,6 +36,8 @@ export interface DialTarget {
 export interface Dialler {
   readonly lookup: NameLookup;
   readonly watch: SocketWatch;
+  /** Told what is waited for; null when somebody is there at the other end. */
+  readonly at: (stage: ConnectStage | null) => void;
 }
 
 /** A socket over which the target's HTTP can be spoken. */
@@ -56,8 +59,9 @@ export async function dial(target: DialTarget, dialler: Dialler, signal: AbortSi
   const port = url.port === '' ? defaultPort(url) : url.port;
   const direct = { hostname: url.hostname, port: Number(port), guard };
   const socket = await (proxy === null
-    ? during('connect', openSocket(direct, dialler.lookup, dialler.watch, signal))
+    ? during('connect', openSocket(direct, dialler, signal))
     : during('proxy', openProxySocket(proxy, secure ? `${url.hostname}:${port}` : null, dialler, signal)));
+  dialler.at(null);
   const peer = proxy === null ? peerAt(socket.remoteAddress ?? '') : null;
   if (!secure) return { socket, peer };
   return { socket: await during('tls', secureSocket(socket, url.hostname, target.tls, dialler.watch, signal)), peer };
@@ -75,9 +79,12 @@ async function openProxySocket(
   const port = proxy.url.port === '' ? defaultPort(proxy.url) : proxy.url.port;
   // The operator has named it: it may be anywhere.
   const target = { hostname, port: Number(port), guard: anyAddress };
-  const plain = await openSocket(target, dialler.lookup, dialler.watch, signal);
-  const socket =
-    protocol === 'https:' ? await secureSocket(plain, hostname, usualIdentity(), dialler.watch, signal) : plain;
+  const { lookup, watch } = dialler;
+  dialler.at('proxy');
+  const plain = await openSocket(target, { lookup, watch, at: () => undefined }, signal);
+  const socket = protocol === 'https:' ? await secureSocket(plain, hostname, usualIdentity(), watch, signal) : plain;
+  // It has taken the connection: from here on it may itself be waiting for the host.
+  dialler.at('connection');
   return tunnelTo === null
     ? socket
     : openTunnel(socket, origin, { authority: tunnelTo, authorization: proxy.authorization }, signal);

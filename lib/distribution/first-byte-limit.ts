@@ -1,10 +1,12 @@
 import { deriveAbort } from '../policy/deadline.js';
 import { startLoopTimer } from '../policy/loop-timer.js';
-import { ExchangeError } from './wire-error.js';
+import { lateError, type ConnectProgress } from './connect-progress.js';
 
 /** Times a blob request until its first byte, over all its tries. */
 export interface FirstByteLimit {
   readonly signal: AbortSignal;
+  /** To be told by whoever opens a connection meanwhile. */
+  readonly progress: ConnectProgress;
   /** A connection is held: the time runs. */
   hold(): void;
   /** No connection is held: our own queue and token requests are not the storage's time. */
@@ -18,17 +20,15 @@ export interface FirstByteLimit {
 /** @param firstByteMs milliseconds of loop time while a connection is held; counts from the first `hold()` */
 export function startFirstByteLimit(firstByteMs: number, signal: AbortSignal): FirstByteLimit {
   const derived = deriveAbort(signal);
+  const progress: ConnectProgress = { unconnected: null };
   const timer = startLoopTimer(firstByteMs, () => {
-    derived.abort(
-      new ExchangeError(`no body byte within ${firstByteMs} ms (layers.firstByteMs)`, {
-        evidence: { kind: 'limit', limit: 'layers.firstByteMs', value: firstByteMs, bytes: 0 },
-        phase: 'layers',
-      }),
-    );
+    const evidence = { kind: 'limit', limit: 'layers.firstByteMs', value: firstByteMs, bytes: 0 } as const;
+    derived.abort(lateError('no body byte', evidence, 'layers', progress));
   });
   timer.pause();
   return {
     signal: derived.signal,
+    progress,
     hold: timer.resume,
     letGo: timer.pause,
     met: timer.cancel,

@@ -5,6 +5,7 @@ import type { RegistryPhase } from '../vocabulary/phase.js';
 import { redactUrl } from '../vocabulary/redact.js';
 import { guardOfAnswer, type AddressGuard } from './address-guard.js';
 import { zoneOfHost, type AddressZone } from './address-zone.js';
+import type { ConnectProgress } from './connect-progress.js';
 import { discardBody } from './discard-body.js';
 import type { Headers } from './headers.js';
 import { isRedirect, maxRedirects, redirectTarget } from './redirect.js';
@@ -46,6 +47,7 @@ export interface FollowedRequest {
   readonly phase: RegistryPhase;
   readonly pullId: string;
   readonly signal: AbortSignal;
+  readonly progress?: ConnectProgress;
   /** Where `url` has led to before: it goes on there at once, and all holds as if it had led there now. */
   readonly from?: RedirectedTo;
   /** Told of each redirect that is followed, with the answer's header. */
@@ -72,7 +74,7 @@ export interface FollowedAnswer extends Omit<WireAnswer, 'zone'> {
  */
 export async function sendFollowing(transport: Transport, request: FollowedRequest): Promise<FollowedAnswer> {
   const origin = request.url.origin;
-  const { from, onRedirect } = request;
+  const { from, onRedirect, progress } = request;
   let { url, guard } = from ?? request;
   let left = from?.left ?? false;
 
@@ -89,6 +91,7 @@ export async function sendFollowing(transport: Transport, request: FollowedReque
       answerer,
       phase: request.phase,
       signal: request.signal,
+      ...(progress === undefined ? {} : { progress }),
     });
     // Behind a proxy the URL's host and the registry's settings are all that is known.
     const hidden = zoneOfHost(url.hostname) ?? (request.isPrivate && !left ? 'private' : 'public');

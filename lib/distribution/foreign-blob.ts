@@ -87,6 +87,7 @@ async function openAt(
       phase: 'layers',
       pullId: blob.pullId,
       signal: limit.signal,
+      progress: limit.progress,
     }),
   );
   if ('done' in outcome) return outcome.done;

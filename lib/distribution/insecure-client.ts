@@ -104,6 +104,7 @@ async function answers(
 /** What a registry's change from one way to the other looks like. */
 function isOfScheme(error: unknown): boolean {
   if (!(error instanceof ExchangeError)) return false;
-  const { kind } = error.evidence;
-  return kind === 'tls' || kind === 'connection' || kind === 'content';
+  const { evidence } = error;
+  if (evidence.kind === 'connection') return evidence.code !== 'timed-out';
+  return evidence.kind === 'tls' || evidence.kind === 'content';
 }

@@ -1,7 +1,8 @@
 import dns from 'node:dns';
+import { monotonicMs } from '../clock/time.js';
 import { abortable } from '../policy/deadline.js';
 import { createConnectionSlots } from './connection-slots.js';
-import type { NameWitness } from './name-witness.js';
+import type { ReachWitness } from './reach-witness.js';
 
 /** One address of a name. */
 export interface Address {
@@ -39,7 +40,7 @@ interface RunningLookup {
  * What nobody waits for any more is not begun: a registry that leads to one dead name after another would fill the
  * queue for all others.
  */
-export function createNameLookup(witness: NameWitness, resolve: NameResolver): NameLookup {
+export function createNameLookup(witness: ReachWitness, resolve: NameResolver): NameLookup {
   const threads = createConnectionSlots(maxLookups);
   const running = new Map<string, RunningLookup>();
 
@@ -51,12 +52,13 @@ export function createNameLookup(witness: NameWitness, resolve: NameResolver): N
     async function ask(): Promise<readonly Address[]> {
       const thread = await threads.acquire(unwanted.signal);
       lookup.hasThread = true;
+      const sinceMs = monotonicMs();
       try {
         const found = await resolve(name);
-        witness.resolved(name);
+        witness.reached(name);
         return found;
       } catch (error) {
-        witness.failed(name);
+        witness.unreached(name, sinceMs);
         throw error;
       } finally {
         thread.release();

@@ -2,6 +2,7 @@ import net from 'node:net';
 import { withoutBrackets } from '../image/registry-host.js';
 import { AddressRefusedError, type AddressGuard } from './address-guard.js';
 import { zoneOfAddress, zoneOfHost } from './address-zone.js';
+import type { ConnectStage } from './connect-progress.js';
 import type { Address, NameLookup } from './name-lookup.js';
 
 /** What a socket is opened to. */
@@ -10,6 +11,14 @@ export interface SocketTarget {
   readonly hostname: string;
   readonly port: number;
   readonly guard: AddressGuard;
+}
+
+/** What opening a socket needs. */
+export interface SocketOpener {
+  readonly lookup: NameLookup;
+  readonly watch: SocketWatch;
+  /** Told what is waited for. */
+  readonly at: (stage: ConnectStage) => void;
 }
 
 /** Sees every socket from its first moment, so that one that is still connecting can be ended too. */
@@ -35,13 +44,14 @@ const keepAliveProbeMs = 30_000;
  */
 export async function openSocket(
   target: SocketTarget,
-  lookup: NameLookup,
-  watch: SocketWatch,
+  { lookup, watch, at }: SocketOpener,
   signal: AbortSignal,
 ): Promise<net.Socket> {
   signal.throwIfAborted();
   const host = withoutBrackets(target.hostname);
+  at('name');
   const addresses = await admittedAddresses(target, host, lookup, signal);
+  at('connection');
   signal.throwIfAborted();
 
   const options: net.TcpNetConnectOpts & { readonly highWaterMark: number } = {

@@ -19,7 +19,7 @@ export interface IncomingDocument {
 export async function readDocument(
   document: IncomingDocument,
   maxBytes: number,
-  progress: RequestProgress,
+  progress: Pick<RequestProgress, 'bytes'>,
 ): Promise<Uint8Array> {
   const { headers, body, answerer } = document;
   const wrong = (code: 'too-large' | 'content-encoded' | 'malformed-response'): ExchangeError => {

@@ -1,8 +1,9 @@
 import { withDeadline } from '../policy/deadline.js';
-import { ExchangeError } from './wire-error.js';
+import { lateError, type ConnectProgress } from './connect-progress.js';
+import type { ExchangeError } from './wire-error.js';
 
 /** What a limited request tells about itself when it is late. */
-export interface RequestProgress {
+export interface RequestProgress extends ConnectProgress {
   /** Body bytes that had arrived. */
   bytes: number;
 }
@@ -18,15 +19,14 @@ export async function withinRequestMs<T>(
   signal: AbortSignal,
   run: (signal: AbortSignal, progress: RequestProgress) => Promise<T>,
 ): Promise<T> {
-  const progress: RequestProgress = { bytes: 0 };
-  const expired = (): ExchangeError => requestLate(requestMs, progress.bytes);
+  const progress: RequestProgress = { bytes: 0, unconnected: null };
+  const expired = (): ExchangeError => requestLate(requestMs, progress);
   return withDeadline({ ms: requestMs, signal, expired }, (limited) => run(limited, progress));
 }
 
 /** The evidence of an expired `metadata.requestMs`. */
-function requestLate(requestMs: number, bytes: number): ExchangeError {
-  return new ExchangeError(`no whole answer within ${requestMs} ms (metadata.requestMs)`, {
-    evidence: { kind: 'limit', limit: 'metadata.requestMs', value: requestMs, bytes },
-    phase: 'metadata',
-  });
+function requestLate(requestMs: number, progress: RequestProgress): ExchangeError {
+  const { bytes } = progress;
+  const evidence = { kind: 'limit', limit: 'metadata.requestMs', value: requestMs, bytes } as const;
+  return lateError('no whole answer', evidence, 'metadata', progress);
 }

@@ -10,13 +10,14 @@ import { AddressRefusedError, type AddressGuard } from './address-guard.js';
 import { zoneOfHost, type AddressZone } from './address-zone.js';
 import { createConnection, type Arrived, type Connection } from './connection.js';
 import { createConnectionPool } from './connection-pool.js';
+import { evidenceAtStage, type ConnectProgress, type ConnectStage } from './connect-progress.js';
 import { dial, DialError } from './dial.js';
 import type { Headers } from './headers.js';
 import type { IncomingBody } from './incoming-body.js';
 import { createNameLookup, systemResolver, type NameResolver } from './name-lookup.js';
-import { createNameWitness } from './name-witness.js';
 import type { SocketWatch } from './open-socket.js';
 import { readProxies, type Proxy, type ProxyEnvironment } from './proxies.js';
+import { createReach, type ReachTry } from './reach.js';
 import type { TlsIdentity } from './tls-identity.js';
 import { TunnelError } from './tunnel.js';
 import { evidenceOfWireError, type WireCircumstances } from './wire-evidence.js';
@@ -49,6 +50,8 @@ export interface WireRequest extends WireTarget {
   readonly answerer: Answerer;
   readonly phase: RegistryPhase;
   readonly signal: AbortSignal;
+  /** Told what to say of the connection, while there is none yet. */
+  readonly progress?: ConnectProgress;
 }
 
 /** The head of an answer, and its body as it arrives. */
@@ -93,8 +96,8 @@ export interface Transport {
 /** Opens a transport. Close it, or its idle connections stay for some seconds. */
 export function createTransport(options: TransportOptions = {}): Transport {
   const proxyFor = readProxies({ ...options.env });
-  const witness = createNameWitness();
-  const lookup = createNameLookup(witness, options.resolve ?? systemResolver);
+  const reach = createReach();
+  const lookup = createNameLookup(reach.names, options.resolve ?? systemResolver);
   const pool = createConnectionPool();
   const sockets = new Set<net.Socket>();
   /** Keys of connections that are being opened ahead. */
@@ -116,23 +119,31 @@ export function createTransport(options: TransportOptions = {}): Transport {
     proxy: Proxy | null,
     key: string,
     signal: AbortSignal,
+    attempt: ReachTry = reach.begin(target.url),
+    progress: ConnectProgress = { unconnected: null },
   ): Promise<Connection> {
     const derived = deriveAbort(signal, closing.signal);
+    const at = (stage: ConnectStage | null): void => {
+      progress.unconnected = stage === null ? null : () => evidenceAtStage(stage, attempt);
+      if (stage === null && proxy === null) attempt.reached();
+    };
     try {
-      const { socket, peer } = await dial({ ...target, proxy }, { lookup, watch }, derived.signal);
+      const { socket, peer } = await dial({ ...target, proxy }, { lookup, watch, at }, derived.signal);
       return createConnection(target.url.origin, socket, peer, {
         becameIdle: (connection) => pool.put(key, connection),
         ended: (connection) => pool.remove(key, connection),
       });
     } finally {
+      progress.unconnected = null;
       derived[Symbol.dispose]();
     }
   }
 
-  async function idleOrNew(request: WireRequest, proxy: Proxy | null): Promise<Connection> {
+  async function idleOrNew(request: WireRequest, proxy: Proxy | null, attempt: ReachTry): Promise<Connection> {
     checkTarget(request);
     const key = keyOf(request, proxy);
-    return pool.take(key, isAdmittedBy(request.guard)) ?? (await connect(request, proxy, key, request.signal));
+    const { guard, signal, progress } = request;
+    return pool.take(key, isAdmittedBy(guard)) ?? (await connect(request, proxy, key, signal, attempt, progress));
   }
 
   function checkTarget({ url, guard }: WireTarget): void {
@@ -160,17 +171,18 @@ export function createTransport(options: TransportOptions = {}): Transport {
     const { url, signal } = request;
     signal.throwIfAborted();
     const lostBeforeMs = lostMs();
+    const attempt = reach.begin(url);
     const explain = (error: unknown, arrived: Arrived): ExchangeError =>
       exchangeErrorOf(closing.signal.aborted ? closing.signal.reason : error, request, {
         ...arrived,
         answerer: request.answerer,
-        nameScope: witness.scope,
+        reach: attempt,
       });
 
     const proxy = request.proxy === undefined ? proxyFor(url) : request.proxy;
     let connection: Connection;
     try {
-      connection = await idleOrNew(request, proxy);
+      connection = await idleOrNew(request, proxy, attempt);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const lateMs = Math.round(lostMs() - lostBeforeMs);
@@ -192,6 +204,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
       },
       signal,
     );
+    if (proxy === null) attempt.reached();
     if (forwarder !== null && answer.status === 407) {
       const refused = explain(new TunnelError(407), { headArrived: true, reused, bytes: 0, lateMs: 0 });
       answer.body.cancel(refused);

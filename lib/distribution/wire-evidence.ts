@@ -5,13 +5,14 @@ import { AddressRefusedError } from './address-guard.js';
 import type { Arrived } from './connection.js';
 import { MalformedAnswerError } from './connection.js';
 import { DialError } from './dial.js';
+import type { ReachTry } from './reach.js';
 import { TunnelError } from './tunnel.js';
 
 /** What is known beside the error. */
 export interface WireCircumstances extends Arrived {
   readonly answerer: Answerer;
-  /** Whether the resolver fails for every name. */
-  readonly nameScope: () => 'name' | 'all';
+  /** Without a proxy, what is known of the way there. */
+  readonly reach: ReachTry;
 }
 
 type ConnectionCode = Extract<Evidence, { kind: 'connection' }>['code'];
@@ -58,13 +59,18 @@ export function evidenceOfWireError(thrown: unknown, seen: WireCircumstances): E
   }
   if (stage === 'proxy') return { kind: 'proxy' };
   if (isMalformed(error, seen.headArrived)) return { kind: 'content', code: 'malformed-response', from: seen.answerer };
-  if (code === 'ENOTFOUND' || code === 'ENODATA') return { kind: 'dns', code: 'not-found', scope: seen.nameScope() };
+  if (code === 'ENOTFOUND' || code === 'ENODATA') return seen.reach.unresolved('not-found');
   if (code.startsWith('EAI_') || (error as { syscall?: unknown } | null)?.syscall === 'getaddrinfo') {
-    return { kind: 'dns', code: 'failed', scope: seen.nameScope() };
+    return seen.reach.unresolved('failed');
   }
   const connection = isCutShort(error) ? 'closed' : connectionCodes[code];
   if (connection !== undefined) {
     const { reused, bytes, lateMs } = seen;
+    if (stage === 'connect') {
+      if (connection === 'timed-out' || connection === 'unreachable') return seen.reach.unreached(connection, lateMs);
+      // A refusal comes from somebody.
+      seen.reach.reached();
+    }
     return { kind: 'connection', code: connection, reused, bytes, lateMs };
   }
   if (stage === 'tls' || tlsCode.test(code)) return { kind: 'tls', code: code === '' ? nameOf(error) : code };

@@ -30,6 +30,22 @@ export const networkVerdicts: {
       message: '{registry} closed a kept-alive connection as {object} was asked for on it',
     },
     {
+      when: { scope: 'all' },
+      cause: 'network-egress',
+      verdict: 'next',
+      code: 'egress-down',
+      message: 'no registry can be connected to from this host, {registry} neither',
+    },
+    {
+      // Not blamed before somebody else is reached: else every outage of this host's network began with an ill registry.
+      when: { scope: 'unproven' },
+      cause: registrySide,
+      verdict: 'next',
+      code: (evidence) => (evidence.code === 'unreachable' ? 'host-unreachable' : 'connection-timed-out'),
+      message:
+        'there is no connection to {registry} for {object}, and nobody else was reached since: it may be this host',
+    },
+    {
       when: { code: 'refused' },
       cause: registrySide,
       verdict: 'ill',
@@ -73,6 +89,14 @@ export const networkVerdicts: {
       verdict: 'next',
       code: 'dns-down',
       message: 'no name can be resolved on this host, the one of {registry} neither',
+    },
+    {
+      when: { scope: 'unproven' },
+      cause: 'dns',
+      verdict: 'next',
+      code: (evidence) => (evidence.code === 'not-found' ? 'dns-not-found' : 'dns-failed'),
+      message:
+        'the name of {registry} could not be resolved, and no other one since: it may be the resolver of this host',
     },
     {
       when: { code: 'not-found' },

@@ -25,12 +25,20 @@ export type Evidence =
       readonly bytes: number;
       /** Milliseconds of this exchange in which this process was not reading: a blocked loop, a suspended process, a slow sink. */
       readonly lateMs: number;
+      /**
+       * Only where no connection came about. `all`: lately none did to anybody, so it is this host's network; `unproven`:
+       * nobody else was reached since, so it may be. Absent: others are reached.
+       */
+      readonly scope?: 'all' | 'unproven';
     }
   | {
       readonly kind: 'dns';
       readonly code: 'not-found' | 'failed';
-      /** `all`: lately no name at all could be resolved, so it is the resolver. */
-      readonly scope: 'name' | 'all';
+      /**
+       * `all`: lately no name at all could be resolved, so it is the resolver; `unproven`: no other one was resolved
+       * since, so it may be.
+       */
+      readonly scope: 'name' | 'all' | 'unproven';
     }
   | { readonly kind: 'tls'; readonly code: string }
   | { readonly kind: 'proxy'; readonly status?: number }

@@ -1,62 +1,15 @@
 import { expect } from 'chai';
 import { createNameLookup } from '../../lib/distribution/name-lookup.js';
-import { createNameWitness } from '../../lib/distribution/name-witness.js';
-import { startFakeTime, type FakeTime } from '../support/fake-time.js';
+import { createReachWitness } from '../../lib/distribution/reach-witness.js';
 import { turns } from './rig.js';
 import { failureOf } from '../support/failure-of.js';
 
 const never = new AbortController().signal;
 
-describe('the witness of look-ups', () => {
-  let time: FakeTime;
-  beforeEach(() => {
-    time = startFakeTime();
-  });
-  afterEach(() => time.restore());
-
-  it('blames one name as long as only one has failed, however often', () => {
-    const witness = createNameWitness();
-    witness.failed('a');
-    witness.failed('a');
-    expect(witness.scope()).to.equal('name');
-  });
-  it('blames the resolver when two names have failed and none was resolved', () => {
-    const witness = createNameWitness();
-    witness.failed('a');
-    witness.failed('b');
-    expect(witness.scope()).to.equal('all');
-  });
-  it('blames the name when another one was resolved lately, before or after', async () => {
-    const witness = createNameWitness();
-    witness.resolved('c');
-    witness.failed('a');
-    witness.failed('b');
-    expect(witness.scope()).to.equal('name');
-    await time.passMs(60_000);
-    witness.failed('a');
-    witness.failed('b');
-    expect(witness.scope()).to.equal('all');
-    witness.resolved('c');
-    expect(witness.scope()).to.equal('name');
-  });
-  it('forgets after a minute', async () => {
-    const witness = createNameWitness();
-    witness.failed('a');
-    await time.passMs(60_000);
-    witness.failed('b');
-    expect(witness.scope()).to.equal('name');
-  });
-  it('remembers a bounded number of names', () => {
-    const witness = createNameWitness();
-    for (let count = 0; count < 1_000; count += 1) witness.failed(`tenant-${count}`);
-    expect(witness.scope()).to.equal('all');
-  });
-});
-
 describe('a look-up', () => {
   it('is asked once by many, and again by whoever comes later', async () => {
     let asked = 0;
-    const lookup = createNameLookup(createNameWitness(), async () => {
+    const lookup = createNameLookup(createReachWitness(), async () => {
       asked += 1;
       await new Promise((resolve) => setImmediate(resolve));
       return [{ address: '127.0.0.1', family: 4 }];
@@ -68,7 +21,7 @@ describe('a look-up', () => {
   });
   it('is left by an abort at once, which harms nobody else', async () => {
     let answer: (addresses: []) => void = () => undefined;
-    const lookup = createNameLookup(createNameWitness(), () => new Promise((resolve) => (answer = resolve)));
+    const lookup = createNameLookup(createReachWitness(), () => new Promise((resolve) => (answer = resolve)));
     const leaving = new AbortController();
     const left = lookup('a', leaving.signal);
     const stays = lookup('a', never);
@@ -81,7 +34,7 @@ describe('a look-up', () => {
   it('never holds more than three threads', async () => {
     let running = 0;
     let most = 0;
-    const lookup = createNameLookup(createNameWitness(), async () => {
+    const lookup = createNameLookup(createReachWitness(), async () => {
       running += 1;
       most = Math.max(most, running);
       await new Promise((resolve) => setImmediate(resolve));
@@ -94,7 +47,7 @@ describe('a look-up', () => {
   it('that nobody waits for any more is not begun, and holds up nobody', async () => {
     const asked: string[] = [];
     const ends: (() => void)[] = [];
-    const lookup = createNameLookup(createNameWitness(), (name) => {
+    const lookup = createNameLookup(createReachWitness(), (name) => {
       asked.push(name);
       return new Promise((resolve) => ends.push(() => resolve([])));
     });
@@ -113,10 +66,10 @@ describe('a look-up', () => {
     expect(asked).to.deep.equal(['dead-0', 'dead-1', 'dead-2', 'alive', 'dead-19']);
   });
   it('that fails is told to the witness', async () => {
-    const witness = createNameWitness();
+    const witness = createReachWitness();
     const lookup = createNameLookup(witness, () => Promise.reject(new Error('no')));
     await failureOf(lookup('a', never));
     await failureOf(lookup('b', never));
-    expect(witness.scope()).to.equal('all');
+    expect(witness.scopeOf('b')).to.equal('all');
   });
 });
