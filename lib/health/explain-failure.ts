@@ -12,7 +12,7 @@ import { isPullFailoverError } from '../errors/pull-failover-error.js';
 import { isPullerClosedError } from '../errors/puller-closed-error.js';
 import { isReplicaDivergedError } from '../errors/replica-diverged-error.js';
 import { isUnsupportedImageError, type UnsupportedImageError } from '../errors/unsupported-image-error.js';
-import type { Cause } from '../vocabulary/reason.js';
+import type { Cause, ReasonCode } from '../vocabulary/reason.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { Attempt } from '../vocabulary/report.js';
 import { culpritOf } from './cause.js';
@@ -46,6 +46,14 @@ const adviceForProblem: Readonly<Record<UnsupportedImageError['problem'], string
   'too-large': 'no registry may serve such a manifest: build it anew',
   'foreign-layer': 'allow its foreign URLs for the registry (`allowForeignUrls`), or push it with its layers',
 };
+
+/** What is seen of a registry from which not even a refusal comes. */
+const unreachedCodes: ReadonlySet<ReasonCode> = new Set([
+  'connection-timed-out',
+  'host-unreachable',
+  'dns-failed',
+  'dns-not-found',
+]);
 
 /** Registries told of in one sentence; the error itself lists every attempt. */
 const maxClauses = 4;
@@ -86,6 +94,8 @@ function explain(error: unknown): string {
     return `${said(error.message)}: pull it beforehand, or allow registries by another pullPolicy`;
   }
   if (isImageRefusedError(error)) {
+    if (error.option === 'ban')
+      return `${said(error.message)}: release a ban that is not meant any more, or let it expire`;
     return `${said(error.message)}: the host's own option ${error.option} says so, no registry was asked`;
   }
   if (isInvalidOptionError(error)) return `${said(error.message)}: correct the option ${error.option}`;
@@ -100,7 +110,8 @@ function explain(error: unknown): string {
 
 function explainExhausted(error: PullExhaustedError): string {
   const last = lastOfEachRegistry(error.attempts);
-  const what = `no registry could serve ${error.image} (${error.phase})`;
+  const failed = isOutOfReach(last) ? 'this host reached no registry for' : 'no registry could serve';
+  const what = `${failed} ${error.image} (${error.phase})`;
   if (last.length === 0) return `${what}, since none may be asked: check the list of registries and what is banned`;
   const retry =
     error.retryAfterMs === undefined ? '' : `; it is worth asking again in ${Math.ceil(error.retryAfterMs / 1_000)} s`;
@@ -168,6 +179,12 @@ function mainCause(attempts: readonly Attempt[]): Cause {
   const causes = attempts.map((attempt) => attempt.reason.cause);
   const ours = causes.find((cause) => culpritOf[cause] === 'host' || culpritOf[cause] === 'network');
   return ours ?? causes[0] ?? 'registry-api';
+}
+
+/** Whether none of them answered anything, and what keeps this host from them is known to be its own network. */
+function isOutOfReach(attempts: readonly Attempt[]): boolean {
+  const isNetwork = ({ reason }: Attempt): boolean => culpritOf[reason.cause] === 'network';
+  return attempts.some(isNetwork) && attempts.every((each) => isNetwork(each) || unreachedCodes.has(each.reason.code));
 }
 
 function shown(value: unknown): string {

@@ -122,6 +122,22 @@ describe('the explanation of a failure', () => {
     );
   });
 
+  it('says that this host reached nobody, where nobody gave an answer and its own network is known to be why', () => {
+    const unreached = { kind: 'connection', code: 'timed-out', reused: false, bytes: 0, lateMs: 0 } as const;
+    const first = attempt('quay.io/aptible', { ...unreached, scope: 'unproven' });
+    const second = attempt('docker.io/aptible', { ...unreached, scope: 'all' });
+    const noBody =
+      /^This host reached no registry for .* check the network and the resolver of this host; no registry is/;
+    expect(explainFailure(exhausted([first, second]))).to.match(noBody);
+    expect(explainFailure(exhausted([first])), 'one alone proves nothing').to.match(/^No registry could serve/);
+    expect(explainFailure(exhausted([attempt('quay.io', missing), second]))).to.match(/^No registry could serve/);
+  });
+
+  it('calls a ban a ban, and no option', () => {
+    const error = new ImageRefusedError(image, 'ban', `an operator has banned every registry of ${image}`);
+    expect(explainFailure(error)).to.match(/^An operator has banned .*: release a ban that is not meant any more/);
+  });
+
   it('says when it is worth asking again', () => {
     const limited: Evidence = { kind: 'status', status: 429, from: 'registry', specCodes: [], retryAfterMs: 30_000 };
     expect(explainFailure(exhausted([attempt('docker.io', limited)], 29_500))).to.match(/asking again in 30 s\.$/);
