@@ -3,4 +3,5 @@
  * or a brand is declared once, and a value of one entry is welcome in another.
  */
 export * from './index.js';
+export * from './incidents/index.js';
 export * from './testing/index.js';

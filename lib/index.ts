@@ -1,8 +1,8 @@
 export { configure, events, pullWithFailover } from './puller/default-puller.js';
 export { createPuller } from './puller/create-puller.js';
 export { withPullFailover, type PullFailoverOptions } from './drop-in/with-pull-failover.js';
-export type { CloseOptions, Puller } from './puller/puller.js';
-export type { PullerOptions, PullOptions } from './puller/options.js';
+export type { CloseOptions, Incidents, Puller } from './puller/puller.js';
+export type { ParkingOptions, PullerOptions, PullOptions } from './puller/options.js';
 export type { HedgeOptions, TransferOptions } from './failover/transfer-options.js';
 export type { KindOptions, PolicyOptions, PullPolicy, WhenExhausted } from './puller/pull-policy.js';
 export type { ExplainOptions, Explanation } from './puller/explain.js';
@@ -28,9 +28,13 @@ export type {
 export type { Pem } from './registries/tls-options.js';
 export type { CircuitHealth } from './health/circuit.js';
 export type { HealthOptions } from './health/health-options.js';
+export type { BanOptions, ControlOptions, HoldOptions } from './health/control/control-options.js';
+export type { ControlEntry, ControlState } from './health/control/control-entry.js';
+export type { ControlHandle, OperatorControl } from './health/control/operator-control.js';
 export { explainFailure } from './health/explain-failure.js';
 export type { PullEventListener, PullEventName, PullEventNamed, PullEvents, WaitOptions } from './events/event-bus.js';
 export type * from './events/pull-event.js';
+export type { Control, ControlAct, ControlScope } from './vocabulary/control.js';
 export type { Digest } from './vocabulary/digest.js';
 export type { ErrorCode } from './vocabulary/error-code.js';
 export type { Operation } from './vocabulary/operation.js';

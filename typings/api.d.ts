@@ -1,3 +1,30 @@
+/** One pull that the incident touched. */
+export declare interface AffectedOperation {
+    readonly pullId: string;
+    /** As the host gave it; null where it gave none. */
+    readonly kind: string | null;
+    readonly id: string | null;
+    readonly image: string;
+    readonly engine: string;
+    /** In which phases it was touched. */
+    readonly phases: readonly Phase[];
+    readonly outcome: OperationOutcome;
+    /** Null unless it got its image. */
+    readonly savedBy: SavedBy | null;
+    readonly startedAtMs: number;
+    /** Null while it runs. */
+    readonly endedAtMs: number | null;
+    /** How long it was parked, up to now where it still is. */
+    readonly lateMs: number;
+    /** What went wrong for it first; null where it was planned around the failing registry. */
+    readonly reason: Reason | null;
+    /** What the host was told; null unless it failed. */
+    readonly error: {
+        readonly code: ErrorCode;
+        readonly message: string;
+    } | null;
+}
+
 /** One try to get one object from one registry, that failed. */
 export declare interface Attempt {
     /** The registry's prefix. */
@@ -23,6 +50,11 @@ export declare interface Bandwidth {
     readonly perConnectionBytesPerSecond?: number;
     /** One round trip, in milliseconds: each answer begins so much later, the first of a connection twice. Default 0. */
     readonly latencyMs?: number;
+}
+
+export declare interface BanOptions extends ControlOptions {
+    /** Also when no other registry is left: such pulls find nobody to ask. Default false. */
+    readonly force?: boolean;
 }
 
 /** Who wants it. */
@@ -119,7 +151,9 @@ export declare interface ByteRange {
 export declare type Cause = 'registry-api' | 'registry-storage' | 'credentials' | 'rate-limit' | 'not-replicated' | 'content' | 'tls' | 'proxy' | 'dns' | 'network-egress' | 'host-disk' | 'host-process' | 'engine' | 'caller';
 
 /** The registry is well again in this phase. */
-export declare type CircuitClosed = OfCircuit<'circuit:closed'>;
+export declare interface CircuitClosed extends OfCircuit<'circuit:closed'> {
+    readonly seenBy: SeenBy;
+}
 
 /** The cool-down is over: the next pull tries this registry in its place again. */
 export declare type CircuitHalfOpened = OfCircuit<'circuit:half-opened'>;
@@ -129,7 +163,8 @@ export declare interface CircuitHealth {
     /** The registry's prefix. */
     readonly registry: string;
     readonly phase: RegistryPhase;
-    readonly state: 'closed' | 'open' | 'half-open';
+    /** `held`: by an operator, whatever happens at the registry. */
+    readonly state: 'closed' | 'open' | 'half-open' | 'held';
     /** Since when it is in this state. */
     readonly sinceMs: number;
     /** Why it opened; null while it is closed. */
@@ -138,12 +173,28 @@ export declare interface CircuitHealth {
     readonly untilMs: number | null;
     /** Until when the registry wants to be left alone in this phase; null when it may be asked. */
     readonly limitedUntilMs: number | null;
+    /** What a held circuit counts as; null unless it is held. */
+    readonly heldAs: 'open' | 'closed' | null;
+    /** When the next probe is due, if nothing changes; null when none is planned. A time that is over: it is being made. */
+    readonly nextProbeAtMs: number | null;
 }
 
 /** A registry is taken for ill in one phase: plans put it last until the cool-down is over. */
 export declare interface CircuitOpened extends OfCircuit<'circuit:opened'> {
+    readonly seenBy: SeenBy;
     /** Milliseconds since the epoch at which the cool-down ends. */
     readonly untilMs: number;
+}
+
+/** A circuit changed. */
+export declare interface CircuitStep {
+    readonly atMs: number;
+    readonly registry: string;
+    readonly phase: RegistryPhase;
+    readonly state: 'open' | 'half-open' | 'closed';
+    readonly reason: Reason | null;
+    /** Null where it was not told: a cool-down ended. */
+    readonly seenBy: SeenBy | null;
 }
 
 /** How to close a puller. */
@@ -218,8 +269,114 @@ export declare interface ContentFaults {
     missing(scope?: Scope): Fault;
 }
 
+/** An operator's act that is in force, JSON-safe. */
+export declare interface Control {
+    readonly id: string;
+    readonly act: ControlAct;
+    /** The registry's prefix. */
+    readonly registry: string;
+    readonly scope: ControlScope;
+    /** Why, in the operator's words; free of secrets. */
+    readonly reason: string;
+    /** Who did it. */
+    readonly actor: string;
+    /** Milliseconds since the epoch. */
+    readonly sinceMs: number;
+    /** When it ends by itself, in milliseconds since the epoch; null when it does not. */
+    readonly untilMs: number | null;
+    /** What becomes of bytes under way when it begins: they come from the next registry, or the request may finish. */
+    readonly inFlight: 'move' | 'finish';
+    /** What a held circuit counts as; null for the other acts. */
+    readonly as: 'open' | 'closed' | null;
+    /** Whether the last candidate may be banned. */
+    readonly force: boolean;
+    /** Where it was said: by a call, or in the control file. */
+    readonly origin: 'call' | 'file';
+}
+
 /**
- * Makes a puller. Nothing is contacted yet, and no timer runs.
+ * What an operator does about a registry.
+ *
+ * - `prefer`: it comes first
+ * - `ban`: it is not asked at all
+ * - `hold`: its circuit stays as it is told, whatever happens
+ */
+export declare type ControlAct = 'prefer' | 'ban' | 'hold';
+
+/** One act of a state that is declared as a whole. A `Control` of `list()` is one too. */
+export declare interface ControlEntry {
+    /** Letters, digits, `.`, `_`, `:` and `-`, at most 80. Default: made from act, registry and scope, the same on every host. */
+    readonly id?: string;
+    readonly act: ControlAct;
+    /** The registry's prefix. */
+    readonly registry: string;
+    /** Default: all pulls. A hold has no scope but its phase: a circuit is the same for all pulls. */
+    readonly scope?: ControlScope;
+    /** Default: none. */
+    readonly reason?: string;
+    /** Default: this process's user; in a file, the file. */
+    readonly actor?: string;
+    /** Milliseconds since the epoch; of two preferences the later comes first. Default: when it was first read. */
+    readonly sinceMs?: number;
+    /** When it ends by itself, in milliseconds since the epoch. Default null: it does not. */
+    readonly untilMs?: number | null;
+    /** The same, for people: ISO 8601 with its time zone, `2017-07-26T20:46:00Z`. */
+    readonly until?: string;
+    /** Default `'move'`. */
+    readonly inFlight?: 'move' | 'finish';
+    /** What a held circuit counts as; of a hold only, and required there. */
+    readonly as?: 'open' | 'closed' | null;
+    /** Whether the last candidate may be banned; of a ban only. Default false. */
+    readonly force?: boolean;
+    /** Means nothing here. */
+    readonly origin?: 'call' | 'file';
+}
+
+/** An act that a call began. */
+export declare interface ControlHandle {
+    readonly id: string;
+    /** Ends it. Returns false when it had ended already. */
+    release(): boolean;
+}
+
+/** What an operator says beside the registry. */
+export declare interface ControlOptions {
+    /** Default: all pulls. */
+    readonly scope?: ControlScope;
+    /** The same as `scope.phase`. */
+    readonly phase?: RegistryPhase;
+    /** Why, for whoever finds it: shown in plans, events and incidents. Default: none. */
+    readonly reason?: string;
+    /** Who; default: the user this process runs as. */
+    readonly actor?: string;
+    /** Ends by itself after so many milliseconds, at most a year; default `Infinity`: it does not. */
+    readonly forMs?: number;
+    /**
+     * What becomes of requests under way: `move` leaves them at the next byte for the next registry, `finish` lets them end.
+     * Default `'move'`.
+     */
+    readonly inFlight?: 'move' | 'finish';
+}
+
+/** Which pulls an operator's act concerns; what is not named concerns all of them. */
+export declare interface ControlScope {
+    /** `operation.kind` of the pull. */
+    readonly operationKind?: string;
+    /** The name of the image's replica set. */
+    readonly replicaSet?: string;
+    readonly phase?: RegistryPhase;
+}
+
+/** What is to be in force, as a whole: whatever was declared before and is not in it ends. */
+export declare interface ControlState {
+    /** Of the format; a file must say it. */
+    readonly version?: 1;
+    /** At most 1,000. Of entries without `sinceMs`, an earlier one comes before a later one. */
+    readonly controls: readonly ControlEntry[];
+}
+
+/**
+ * Makes a puller. Nothing is contacted yet, and no timer keeps the process alive.
  *
  * @throws InvalidOptionError naming the option's path and its value
  */
@@ -504,6 +661,33 @@ export declare interface FailOverOptions extends MishapOptions {
     readonly bytesKept?: number;
 }
 
+/** Work of one phase that moved from one registry to another for one reason. */
+export declare interface FailoverTally {
+    readonly phase: Phase;
+    readonly from: string;
+    readonly to: string;
+    /** Of the first of them. */
+    readonly reason: Reason;
+    readonly count: number;
+    readonly firstAtMs: number;
+    readonly lastAtMs: number;
+    /** Bytes that needed not be fetched again, of all of them. */
+    readonly bytesKept: number;
+}
+
+/** Attempts that failed at one registry, in one phase, in one way. */
+export declare interface FailureTally {
+    readonly registry: string;
+    readonly phase: Phase;
+    /** Of the first of them. */
+    readonly reason: Reason;
+    readonly count: number;
+    readonly firstAtMs: number;
+    readonly lastAtMs: number;
+    /** The engines whose pulls failed so: more than one are evidence against the registry. */
+    readonly engines: readonly string[];
+}
+
 /**
  * Limits for unit tests: a stall, a missing answer or a drip is seen in about half a second,
  * well within a test's usual 2 s. Too short for real networks.
@@ -621,7 +805,7 @@ export declare interface FaultServerOptions {
     readonly port?: number;
 }
 
-/** When a circuit opens, and for how long. */
+/** When a circuit opens, for how long, and what closes it again. */
 export declare interface HealthOptions {
     /** So many pulls in a row with an `ill` verdict open the circuit; default 2, `Infinity`: only the ratio does. */
     readonly consecutiveFailures?: number;
@@ -633,6 +817,18 @@ export declare interface HealthOptions {
     readonly coolDownMs?: number;
     /** The longest cool-down, in milliseconds; default 300,000. */
     readonly maxCoolDownMs?: number;
+    /** How a registry whose cool-down is over is found to be well again. */
+    readonly probe?: {
+        /** From one good probe to the next, in milliseconds; default 2,500. Up to a fifth longer, at random. */
+        readonly intervalMs?: number;
+        /** What all probes and canaries of one registry may read within a minute, in bytes; default 4,194,304. */
+        readonly maxBytesPerMinute?: number;
+    };
+    /** Looks at the listed registries that are taken for well, before an operation suffers. Default: none. */
+    readonly canary?: {
+        /** From one look to the next, in milliseconds, per registry and phase. Up to a fifth longer, at random. */
+        readonly intervalMs: number;
+    };
 }
 
 /** When what is late is asked of the next registry too, and how much of that there may be. */
@@ -656,6 +852,13 @@ export declare interface HedgeOptions {
     readonly budget?: number;
 }
 
+export declare interface HoldOptions extends Omit<ControlOptions, 'scope'> {
+    /** A circuit is the same for all pulls: a hold has no other scope. Default: both phases. */
+    readonly scope?: Pick<ControlScope, 'phase'>;
+    /** What the circuit counts as, whatever happens. */
+    readonly as: 'open' | 'closed';
+}
+
 /** This host is at fault (a full disk, a broken file system): no registry can help, and none is blamed. */
 export declare class HostFaultError extends PullFailoverError {
     readonly name = "HostFaultError";
@@ -673,13 +876,71 @@ export declare class ImageNotCachedError extends PullFailoverError {
 
 /**
  * The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), `allowHost` did not say
- * yes, or none of its registries may be contacted (`contact: false`).
+ * yes, none of its registries may be contacted (`contact: false`), or an operator has banned all of them.
  */
 export declare class ImageRefusedError extends PullFailoverError {
     readonly name = "ImageRefusedError";
     readonly image: string;
-    readonly option: 'unlisted' | 'allowHost' | 'contact';
+    readonly option: 'unlisted' | 'allowHost' | 'contact' | 'ban';
     constructor(image: string, option: ImageRefusedError['option'], message: string);
+}
+
+/**
+ * What happened from the first circuit that opened until all were closed again, as one puller saw it. JSON-safe; times
+ * are milliseconds since the epoch. Lists are bounded: `leftOut` says what they do not hold.
+ */
+export declare interface Incident {
+    readonly id: string;
+    /** When the first circuit opened. */
+    readonly openedAtMs: number;
+    /** When the last circuit closed; null while one is open or half-open. */
+    readonly closedAtMs: number | null;
+    /** The first thing that is recorded: what had failed before anybody knew, at most 20 minutes earlier. */
+    readonly fromMs: number;
+    /** The last thing that is recorded. */
+    readonly untilMs: number;
+    /** Prefixes of the registries whose circuits opened, in that order. */
+    readonly registries: readonly string[];
+    readonly circuits: readonly CircuitStep[];
+    /** What operators did, and what was in force when it began. */
+    readonly operatorActs: readonly OperatorStep[];
+    /** Attempts that failed, those alike counted together. */
+    readonly failures: readonly FailureTally[];
+    /** Work that moved, moves alike counted together. */
+    readonly failovers: readonly FailoverTally[];
+    /** The operations it touched, in the order in which they began. */
+    readonly operations: readonly AffectedOperation[];
+    /** By kind of operation; counts also what `operations` leaves out. */
+    readonly totals: readonly KindTotals[];
+    readonly throughput: Throughput;
+    readonly leftOut: LeftOut;
+}
+
+/** Every registry is well again: the record is complete. */
+export declare interface IncidentClosed extends Stamp<'incident:closed'> {
+    readonly incidentId: string;
+    readonly durationMs: number;
+}
+
+/** How an incident can be shown. */
+export declare type IncidentFormat = 'markdown' | 'html' | 'json';
+
+/** A registry fails in a phase, and none did before: the record of an incident begins. */
+export declare interface IncidentOpened extends Stamp<'incident:opened'> {
+    readonly incidentId: string;
+    readonly registry: string;
+    readonly phase: RegistryPhase;
+    readonly reason: Reason | null;
+}
+
+/** The record of incidents. */
+export declare interface Incidents {
+    /** The one that is open, or null. */
+    current(): Incident | null;
+    /** Past ones, the newest first; those of a `stateDir` of before once a pull was made, or `load()` was waited for. */
+    list(): readonly Incident[];
+    /** Reads what is in `stateDir`. Never rejects. */
+    load(): Promise<void>;
 }
 
 /** An option is unknown, out of range, or contradicts another one. */
@@ -747,6 +1008,18 @@ export declare interface KindOptions extends PolicyOptions {
     readonly order?: readonly string[];
 }
 
+/** The operations of one kind. */
+export declare interface KindTotals {
+    /** Null: the host gave none. */
+    readonly kind: string | null;
+    /** Pulls that ran while the incident was open, touched or not. */
+    readonly pulls: number;
+    /** Of those the touched ones. */
+    readonly affected: OutcomeCounts;
+    /** The same by phase; one that was touched in two phases counts in both. */
+    readonly byPhase: Readonly<Record<Phase, OutcomeCounts>>;
+}
+
 /** How far one layer is. */
 export declare interface LayerProgress {
     readonly digest: Digest;
@@ -810,6 +1083,20 @@ export declare type LayersTrouble = ExchangeTrouble | BodyTrouble | RedirectTrou
 | {
     readonly kind: 'expired-redirect';
 };
+
+/** What a record of bounded size does not hold. */
+export declare interface LeftOut {
+    /** Of the middle of the timeline. */
+    readonly circuitSteps: number;
+    readonly operatorActs: number;
+    /** Failures and failovers of further sorts. */
+    readonly failures: number;
+    readonly failovers: number;
+    /** They are in the totals. */
+    readonly operations: number;
+    /** From further registries. */
+    readonly bytes: number;
+}
 
 /** One request that arrived, as far as it has got. */
 export declare interface LoggedRequest {
@@ -984,6 +1271,63 @@ export declare interface Operation {
     readonly id?: string;
 }
 
+/**
+ * What became of an operation.
+ *
+ * - `saved`: it got its image without waiting, although a registry it would have used had failed
+ * - `late`: it got its image after it was parked
+ * - `failed`: it did not get it
+ * - `aborted`: its caller ended it
+ * - `running`: it is under way; of a record whose process was killed, nobody knows
+ */
+export declare type OperationOutcome = 'saved' | 'late' | 'failed' | 'aborted' | 'running';
+
+/** An operator acted, or what was said in the control file changed. Holds for the pulls under way too. */
+export declare interface OperatorChanged extends Stamp<'operator:changed'> {
+    /** `refused`: the control file could not be used; what it said before stays in force. */
+    readonly change: 'set' | 'released' | 'expired' | 'refused';
+    /** Null when the control file was refused. */
+    readonly control: Control | null;
+    /** One sentence for people. */
+    readonly message: string;
+}
+
+/**
+ * The operator's hand. Every call holds when it returns, for pulls under way too, and is told as `operator:changed`.
+ * What calls say survives a restart where there is a `stateDir`, and holds in every process that shares it. In a plan a
+ * ban comes before a preference, that before a hold, and that before the circuits.
+ */
+export declare interface OperatorControl {
+    /** Puts a registry first. @throws InvalidOptionError */
+    prefer(prefix: string, options?: ControlOptions): ControlHandle;
+    /** Has a registry not asked at all. @throws InvalidOptionError also when nobody would be left, without `force` */
+    ban(prefix: string, options?: BanOptions): ControlHandle;
+    /** Has a registry's circuit count as open or closed, whatever happens. @throws InvalidOptionError */
+    hold(prefix: string, options: HoldOptions): ControlHandle;
+    /** What is in force, the newest first; from the control file too. */
+    list(): readonly Control[];
+    /** Ends what a call began. Returns false when there is no such act, or the control file says it. */
+    release(id: string): boolean;
+    /**
+     * Declares what is to be in force: replaces all that `apply` said before, and nothing else. An entry that was there
+     * before goes on, and is told only when it changed.
+     *
+     * @throws InvalidOptionError, and nothing has changed
+     */
+    apply(state: ControlState): void;
+}
+
+/** An operator acted. */
+export declare interface OperatorStep {
+    readonly atMs: number;
+    readonly change: OperatorChanged['change'];
+    readonly control: OperatorChanged['control'];
+    readonly message: string;
+}
+
+/** How many operations ended how. */
+export declare type OutcomeCounts = Readonly<Record<OperationOutcome, number>>;
+
 /** A parked pull was given up by `puller.parked.cancel`. */
 export declare class ParkCancelledError extends PullFailoverError {
     readonly name = "ParkCancelledError";
@@ -1013,6 +1357,15 @@ export declare interface ParkedPulls {
     promote(pullId: string): boolean;
     /** Ends this pull with `ParkCancelledError`, and not those that joined it. False when no such pull is parked. */
     cancel(pullId: string): boolean;
+}
+
+/** How parked pulls go on. */
+export declare interface ParkingOptions {
+    /**
+     * So many of them try again at the same time at most, the oldest first; default 8, `Infinity` is allowed. One that was
+     * promoted does not wait for the others.
+     */
+    readonly resumeAtOnce?: number;
 }
 
 /**
@@ -1055,7 +1408,11 @@ export declare type PingTrouble = ExchangeTrouble;
 declare type Placed = FaultPosition & FaultScope;
 
 /** Why a registry has its place in a plan. */
-export declare type PlaceReason = 'listed' | 'ordered-for-kind' | 'own-registry' | 'circuit-open' | 'circuit-half-open' | 'limited';
+export declare type PlaceReason = 'listed' | 'ordered-for-kind' | 'own-registry' | 'circuit-open' | 'circuit-half-open'
+/** Half-open, and enough others try it now. */
+| 'circuit-half-open-full' | 'limited'
+/** By an operator: first, not at all, or with a circuit that counts as open or closed. */
+| 'preferred' | 'banned' | 'held-open' | 'held-closed';
 
 /** A registry in a plan. */
 export declare interface PlannedCandidate {
@@ -1167,6 +1524,10 @@ export declare type PullEngine = OciLayout | DockerEngine;
 export declare interface Puller extends AsyncDisposable {
     /** What happens, while it happens. */
     readonly events: PullEvents;
+    /** The operator's hand: what it does holds at once, for pulls under way too. */
+    readonly control: OperatorControl;
+    /** What happened from the first circuit that opened until all were closed again. */
+    readonly incidents: Incidents;
     /** The pulls that wait for a registry to be well again. */
     readonly parked: ParkedPulls;
     /**
@@ -1229,6 +1590,8 @@ export declare interface PullerOptions extends PolicyOptions {
     readonly operations?: Readonly<Record<string, KindOptions>>;
     /** When a circuit opens, and for how long. */
     readonly health?: HealthOptions;
+    /** How parked pulls go on. */
+    readonly parking?: ParkingOptions;
     /** How bytes are moved: over how many connections, with how much memory, and from whom. */
     readonly transfer?: TransferOptions;
     /**
@@ -1246,10 +1609,15 @@ export declare interface PullerOptions extends PolicyOptions {
      * A disk that fails there fails no pull. Default: they are remembered as long as the puller lives.
      */
     readonly stateDir?: string;
+    /**
+     * A JSON file of operators' switches, declarative and watched: what it says is in force, on pulls under way too, and what
+     * it says no more ends. A broken one is refused with `operator:changed`, and the last good one stays. It need not exist.
+     */
+    readonly controlFile?: string;
 }
 
 /** Everything a puller says, as one union over `type`. */
-export declare type PullEvent = PullStarted | PullPlanned | PullJoined | PhaseStarted | PhaseEnded | PullProgressed | RegistryFailed | PullFailedOver | PullRouteChanged | PullServedFromCache | PullParked | PullResumed | PullSucceeded | PullFailed | PullAborted | ReplicaMissing | ReplicaDiverged | ReplicaRepackaged | TagResolvedByReplica | RegistryCredentialsRejected | CircuitOpened | CircuitHalfOpened | CircuitClosed;
+export declare type PullEvent = PullStarted | PullPlanned | PullJoined | PhaseStarted | PhaseEnded | PullProgressed | RegistryFailed | PullFailedOver | PullRouteChanged | PullServedFromCache | PullParked | PullResumed | PullSucceeded | PullFailed | PullAborted | ReplicaMissing | ReplicaDiverged | ReplicaRepackaged | TagResolvedByReplica | RegistryCredentialsRejected | CircuitOpened | CircuitHalfOpened | CircuitClosed | RegistryProbed | OperatorChanged | IncidentOpened | IncidentClosed;
 
 /** What it returns is ignored, except that a rejected promise is logged. */
 export declare type PullEventListener<Name extends PullEventName> = (event: PullEventNamed<Name>) => unknown;
@@ -1399,7 +1767,7 @@ export declare interface PullParked extends OfPull<'pull:parked'> {
  */
 export declare interface PullPlanned extends OfPull<'pull:planned'> {
     readonly replicaSet: string | null;
-    /** In the order the host wants, circuits apart. */
+    /** In the order the host wants, circuits apart; those that an operator banned too. */
     readonly candidates: readonly PlannedCandidate[];
     /** The registries in the order in which each phase will ask them. */
     readonly order: Readonly<Record<RegistryPhase, readonly string[]>>;
@@ -1465,7 +1833,7 @@ export declare interface PullReport {
 /** A parked pull tries again. Follows `pull:parked`, unless the pull ended while it was parked. */
 export declare interface PullResumed extends OfPull<'pull:resumed'> {
     readonly parkedMs: number;
-    readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'interval' | 'promoted';
+    readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'operator' | 'interval' | 'promoted';
 }
 
 /** Bytes reach the engine in another way than was planned. At most once per pull and route that is left. */
@@ -1573,6 +1941,13 @@ export declare interface PushOptions {
     readonly ca?: string | Uint8Array;
 }
 
+/**
+ * Reads an incident as `renderIncident(incident, 'json')` and the state write it.
+ *
+ * @throws TypeError that names the first thing which is not what it must be
+ */
+export declare function readIncident(value: unknown): Incident;
+
 /** Why a registry, an attempt, a circuit or a pull is where it is. */
 export declare interface Reason {
     readonly cause: Cause;
@@ -1582,7 +1957,7 @@ export declare interface Reason {
 }
 
 /** What exactly was seen, in a word that stays the same over versions. */
-export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'connection-closed' | 'connection-timed-out' | 'host-unreachable' | 'dns-not-found' | 'dns-failed' | 'dns-down' | 'egress-down' | 'tls-failed' | 'proxy-failed' | 'request-late' | 'metadata-late' | 'first-byte-late' | 'stalled' | 'too-slow' | 'layers-late' | 'extract-late' | `http-${number}` | 'digest-mismatch' | 'length-mismatch' | 'range-mismatch' | 'short-ranges' | 'content-encoded' | 'malformed-json' | 'malformed-response' | 'media-type-mismatch' | 'too-large' | 'redirect-loop' | 'redirect-downgrade' | 'redirect-private' | 'redirect-malformed' | 'challenge-malformed' | 'realm-untrusted' | 'token-malformed' | 'credentials-unavailable' | 'credentials-rejected' | 'contact-forbidden' | 'disk-full' | 'disk-failed' | 'process-late' | 'platform-missing' | 'image-unsupported' | 'engine-failed' | 'engine-wedged' | 'engine-poisoned' | 'deadline' | 'aborted' | 'unexpected';
+export declare type ReasonCode = 'connection-refused' | 'connection-reset' | 'connection-closed' | 'connection-timed-out' | 'host-unreachable' | 'dns-not-found' | 'dns-failed' | 'dns-down' | 'egress-down' | 'tls-failed' | 'proxy-failed' | 'request-late' | 'metadata-late' | 'first-byte-late' | 'stalled' | 'too-slow' | 'layers-late' | 'extract-late' | `http-${number}` | 'digest-mismatch' | 'length-mismatch' | 'range-mismatch' | 'short-ranges' | 'content-encoded' | 'malformed-json' | 'malformed-response' | 'media-type-mismatch' | 'too-large' | 'redirect-loop' | 'redirect-downgrade' | 'redirect-private' | 'redirect-malformed' | 'challenge-malformed' | 'realm-untrusted' | 'token-malformed' | 'credentials-unavailable' | 'credentials-rejected' | 'contact-forbidden' | 'disk-full' | 'disk-failed' | 'process-late' | 'platform-missing' | 'image-unsupported' | 'engine-failed' | 'engine-wedged' | 'engine-poisoned' | 'deadline' | 'aborted' | 'steered' | 'unexpected';
 
 /** How blobs are redirected. */
 export declare interface RedirectOptions {
@@ -1721,6 +2096,37 @@ export declare interface RegistryOptions {
 /** The phases in which a registry can fail, and has a circuit. */
 export declare type RegistryPhase = Exclude<Phase, 'extract'>;
 
+/** A registry was looked at without any pull: a probe of a phase that had failed, or a canary. Once per look. */
+export declare interface RegistryProbed extends OfCircuit<'registry:probed'> {
+    readonly seenBy: 'probe' | 'canary';
+    /** `unknown`: it says nothing about the registry, for this host, its network or its credentials failed, or it was asked to wait. */
+    readonly outcome: 'good' | 'ill' | 'unknown';
+    /** Bytes of a layer that arrived. */
+    readonly bytes: number;
+}
+
+/** What arrived from one registry. */
+export declare interface RegistryThroughput {
+    readonly registry: string;
+    /** In all steps together. */
+    readonly bytes: number;
+    /** In each step from `fromMs` on; steps without bytes at the end are left out. */
+    readonly steps: readonly number[];
+}
+
+/**
+ * Writes an incident down.
+ *
+ * - `markdown`: for a ticket or a wiki
+ * - `html`: one page that needs nothing else, no script and no network, with a drawn timeline; light, dark or printed
+ * - `json`: the record itself, indented
+ *
+ * Names that tenants chose, and what registries said, are text in each of them, whatever they contain.
+ *
+ * @throws InvalidOptionError for another format
+ */
+export declare function renderIncident(incident: Incident, format: IncidentFormat): string;
+
 /**
  * Returns the same image as a `docker push` elsewhere repackages it: the same config digest,
  * other layers (gzip instead of plain, or the other way round), hence another manifest digest.
@@ -1799,6 +2205,16 @@ export declare type Resolution = 'digest-given' | 'first-registry' | 'replica-co
  */
 export declare type Route = 'relay' | 'load' | 'direct' | 'layout';
 
+/**
+ * What saved an operation.
+ *
+ * - `failover`: work moved to another registry while it ran
+ * - `plan`: the failing registry was not asked first, for its circuit or for an operator's act
+ * - `cache`: the engine's own copy was used
+ * - `retry`: the registry that had failed served it after all
+ */
+export declare type SavedBy = 'failover' | 'plan' | 'cache' | 'retry';
+
 /** A scope, which every fault takes. */
 declare type Scope = FaultScope;
 
@@ -1842,6 +2258,16 @@ export declare interface SeededImageOptions {
     /** Merged into the image's config document. */
     readonly config?: Readonly<Record<string, unknown>>;
 }
+
+/**
+ * Who found out.
+ *
+ * - `pull`: the pulls of this process
+ * - `probe`: a probe of the phase that had failed
+ * - `canary`: a look at a registry that was taken for well
+ * - `state`: another process that shares `stateDir`, or this one before it was restarted
+ */
+export declare type SeenBy = 'pull' | 'probe' | 'canary' | 'state';
 
 /**
  * What one registry contributed to a pull. What belongs to a fetch that several pulls share counts for each of them,
@@ -2009,6 +2435,14 @@ export declare type TestUser = string | {
     readonly password: string;
     readonly repositories?: readonly string[];
 };
+
+/** Bytes that arrived from each registry over time, as the pulls tell it. */
+export declare interface Throughput {
+    readonly fromMs: number;
+    /** The length of one step. It doubles when an incident lasts longer than its steps do. */
+    readonly stepMs: number;
+    readonly registries: readonly RegistryThroughput[];
+}
 
 /**
  * How long the parts of a pull may take. Milliseconds are integers of at least 1; `Infinity` is no limit.

@@ -1,7 +1,9 @@
+import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { DrillEvent } from '../drill/drill-event.js';
 import type { DrillOutcome } from '../drill/judge.js';
 import { runDrill, type DrillOptions } from '../drill/run-drill.js';
+import { renderIncident } from '../incidents/render-incident.js';
 import { isInvalidOptionError } from '../errors/invalid-option-error.js';
 import type { CommandContext } from './command-context.js';
 import { addDockerHostFlag, openDocker, type DockerFlags } from './docker-flags.js';
@@ -14,6 +16,8 @@ interface DrillFlags extends DockerFlags {
   readonly json?: true;
   readonly plain?: true;
   readonly sabotage?: true;
+  /** Where the record of the outage goes. */
+  readonly incident?: string;
 }
 
 /** `pull-failover drill` */
@@ -30,6 +34,7 @@ export function drillCommand(context: CommandContext, onFailed: () => void): Com
     .option('--no-docker', 'put nothing into an engine')
     .option('--json', 'print every event, and at the end a summary, as one JSON object per line')
     .option('--plain', 'print lines only, no moving bars')
+    .option('--incident <file>', 'write the record of the outage there, as a page')
     .option('--sabotage', 'let every registry serve wrong bytes: the drill must then fail')
     .addHelpText(
       'after',
@@ -56,12 +61,20 @@ async function dockerOf(flags: DrillFlags, env: NodeJS.ProcessEnv): Promise<NonN
   }
 }
 
+/** What would have been the postmortem. Returns false where none is wanted, or nothing happened. */
+async function writeIncident(flags: DrillFlags, { incident }: DrillOutcome): Promise<boolean> {
+  if (flags.incident === undefined || incident === null) return false;
+  await writeFile(flags.incident, renderIncident(incident, 'html'));
+  return true;
+}
+
 async function drillAsJson({ stdout, signal, env }: CommandContext, flags: DrillFlags): Promise<DrillOutcome> {
   const write = (value: unknown): void => void stdout.write(`${JSON.stringify(value)}\n`);
   const onEvent = (event: DrillEvent): void => write(event);
   const docker = await dockerOf(flags, env);
   const outcome = await runDrill({ onEvent, signal, docker, sabotaged: flags.sabotage ?? false });
   write({ type: 'summary', ...outcome });
+  await writeIncident(flags, outcome);
   return outcome;
 }
 
@@ -74,6 +87,7 @@ async function drillOnScreen(context: CommandContext, flags: DrillFlags): Promis
     const { signal } = context;
     const outcome = await runDrill({ onEvent, signal, docker, sabotaged: flags.sabotage ?? false });
     story.conclude(outcome);
+    if (await writeIncident(flags, outcome)) screen.print([`The record of the outage, as a page: ${flags.incident}`]);
     return outcome;
   } finally {
     screen.close();

@@ -7,7 +7,7 @@ export const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 export const exitCodesHelp = `
 Exit codes:
   0    it worked
-  1    the pull, or the drill, failed
+  1    what was asked for failed
   2    the command, an option or the configuration is wrong
   130  interrupted by Ctrl-C (other signals: 128 and their number)`;
 

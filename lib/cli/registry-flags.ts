@@ -9,6 +9,7 @@ export interface RegistryFlags {
   readonly registry?: readonly string[];
   readonly plainHttp?: readonly string[];
   readonly stateDir?: string;
+  readonly controlFile?: string;
   readonly config?: string;
 }
 
@@ -17,7 +18,8 @@ export function addRegistryFlags(command: Command): Command {
   return command
     .option('--registry <prefix>', 'a place to pull from, such as quay.io/team; repeat it, in order of priority', all)
     .option('--plain-http <prefix>', 'speak HTTP without TLS to this one of them; repeatable', all)
-    .option('--state-dir <directory>', 'where digests are remembered from pull to pull')
+    .option('--state-dir <directory>', 'where digests, circuits and incidents are remembered from pull to pull')
+    .option('--control-file <file>', "operators' switches, as `switch` writes them")
     .option('--config <file>', 'options of the library, as JSON or an ES module; flags win');
 }
 
@@ -34,7 +36,10 @@ function all(value: string, previous: readonly string[] | undefined): readonly s
 export async function readRegistryFlags(flags: RegistryFlags): Promise<PullerOptions> {
   const fromFile: PullerOptions = flags.config === undefined ? {} : await readConfigFile(flags.config);
   const { registries: inFile, replicaSets: setsInFile, ...rest } = fromFile;
-  const state = flags.stateDir === undefined ? {} : { stateDir: flags.stateDir };
+  const state = {
+    ...(flags.stateDir === undefined ? {} : { stateDir: flags.stateDir }),
+    ...(flags.controlFile === undefined ? {} : { controlFile: flags.controlFile }),
+  };
   const plainHttp = new Set(flags.plainHttp);
   if (flags.registry === undefined && plainHttp.size === 0) return { ...fromFile, ...state };
 

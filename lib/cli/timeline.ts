@@ -87,9 +87,17 @@ export function describeEvent(event: PullEvent, names: Names): Line | null {
         dim(': it is asked last from now on'),
       ];
     case 'circuit:half-opened':
-      return [dim(`circuit half-open ${registry(event.registry)} × ${event.phase}: the next pull tries it`)];
+      return [dim(`circuit half-open ${registry(event.registry)} × ${event.phase}: it is being tried`)];
     case 'circuit:closed':
       return [good('circuit closed'), ` ${registry(event.registry)} × ${event.phase}`, dim(': it is well again')];
+    case 'registry:probed':
+      return [dim(`probed ${registry(event.registry)} × ${event.phase}: ${event.outcome}`)];
+    case 'operator:changed':
+      return [warning('operator'), `: ${event.message}`];
+    case 'incident:opened':
+      return [bad('incident'), dim(` ${event.incidentId} begins`)];
+    case 'incident:closed':
+      return [good('incident'), dim(` ${event.incidentId} is over after ${showMs(event.durationMs)}`)];
     case 'phase:started':
     case 'phase:ended':
     case 'pull:progressed':

@@ -1,6 +1,7 @@
 import { monotonicMs } from '../clock/time.js';
 import type { PullEvent } from '../events/pull-event.js';
 import type { CircuitHealth } from '../health/circuit.js';
+import type { Incident } from '../incidents/incident.js';
 import { sleep } from '../policy/deadline.js';
 import type { AnsweredDatabase } from './drill-event.js';
 import { namespace } from './images.js';
@@ -27,6 +28,8 @@ export interface DrillOutcome {
   /** What could not be run, and how to get it; null when everything ran. */
   readonly notRun: string | null;
   readonly durationMs: number;
+  /** The record of the outage; null when no circuit opened. */
+  readonly incident: Incident | null;
 }
 
 /** What there is to judge. */
@@ -61,6 +64,7 @@ export async function judge({
 }: JudgeOptions): Promise<DrillOutcome> {
   const openCircuits = stage.puller.health().filter(({ state }) => state !== 'closed');
   await stage.endPuller();
+  const { incidents } = stage.puller;
   const images = await verifyImages(stage, records, signal);
   const transfers = compareTransfers(
     stage.standIns.map(({ prefix, double }) => ({ prefix, requests: double.requests })),
@@ -95,6 +99,7 @@ export async function judge({
     databases,
     notRun: 'missing' in stage.databaseHost ? stage.databaseHost.missing : stage.databaseHost.server.remark,
     durationMs: Math.round(monotonicMs() - startedAtMs),
+    incident: incidents.current() ?? incidents.list()[0] ?? null,
   };
 }
 

@@ -10,7 +10,7 @@ export interface Transfer {
   readonly requests: number;
   /** Bytes of manifests and blobs that left the registry, by its own log. */
   readonly sentBytes: number;
-  /** Bytes of them that arrived, by the reports in the events. */
+  /** Bytes of them that arrived, by the reports in the events; those of probes too. */
   readonly arrivedBytes: number;
   /** Of these, those that were of no use, and hedges with it, by the same reports. */
   readonly wastedBytes: number;
@@ -34,7 +34,7 @@ export function compareTransfers(logs: readonly RegistryLog[], events: readonly 
     const sentBytes = content.reduce((sum, request) => sum + (isError(request) ? 0 : request.bytesSent), 0);
     const served = reported.filter(({ registry }) => registry === prefix);
     const sum = (count: (one: Served) => number): number => served.reduce((total, one) => total + count(one), 0);
-    const arrivedBytes = sum(({ bytes }) => bytes);
+    const arrivedBytes = sum(({ bytes }) => bytes) + probedBytes(events, prefix);
     return {
       registry: prefix,
       requests: content.filter(({ kind }) => kind !== 'storage').length,
@@ -45,6 +45,14 @@ export function compareTransfers(logs: readonly RegistryLog[], events: readonly 
       agrees: allSucceeded ? sentBytes === arrivedBytes : null,
     };
   });
+}
+
+/** Probes read without a pull. */
+function probedBytes(events: readonly PullEvent[], prefix: string): number {
+  return events.reduce(
+    (sum, event) => sum + (event.type === 'registry:probed' && event.registry === prefix ? event.bytes : 0),
+    0,
+  );
 }
 
 function isContent({ kind }: LoggedRequest): boolean {

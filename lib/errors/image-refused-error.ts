@@ -2,12 +2,12 @@ import { hasErrorName, PullFailoverError } from './pull-failover-error.js';
 
 /**
  * The host's own options forbid this image: it is in no replica set (`unlisted: 'refuse'`), `allowHost` did not say
- * yes, or none of its registries may be contacted (`contact: false`).
+ * yes, none of its registries may be contacted (`contact: false`), or an operator has banned all of them.
  */
 export class ImageRefusedError extends PullFailoverError {
   override readonly name = 'ImageRefusedError';
   readonly image: string;
-  readonly option: 'unlisted' | 'allowHost' | 'contact';
+  readonly option: 'unlisted' | 'allowHost' | 'contact' | 'ban';
 
   constructor(image: string, option: ImageRefusedError['option'], message: string) {
     super(message, { code: 'ERR_IMAGE_REFUSED', retryable: false });

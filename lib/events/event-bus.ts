@@ -44,6 +44,11 @@ export type PullEventDraft = Unstamped<PullEvent>;
 export interface EventBus extends PullEvents {
   /** Numbers and dates the event, and gives a frozen copy of it to the listeners. Never throws. */
   emit(draft: PullEventDraft): void;
+  /**
+   * Hears each event before all listeners, and without a copy of its own: for the library's own books, which change nothing
+   * and keep nothing of it that others could change. Returns what stops it.
+   */
+  tap(hear: (event: PullEvent) => void): () => void;
 }
 
 /** Any listener; whoever calls it knows the event's type. */
@@ -60,6 +65,7 @@ export function createEventBus(): EventBus {
   const emitter = new EventEmitter<Record<PullEventName, [PullEvent]>>();
   const registrations = new Set<Registration>();
   const queue: PullEvent[] = [];
+  const taps = new Set<(event: PullEvent) => void>();
   let emitting = false;
   let seq = 0;
 
@@ -110,16 +116,22 @@ export function createEventBus(): EventBus {
       }),
     emit: (draft) => {
       seq += 1;
-      if (registrations.size === 0) return;
-      queue.push(frozenCopy({ ...draft, seq, atMs: epochMs() }) as PullEvent);
+      if (registrations.size === 0 && taps.size === 0) return;
+      const event = { ...draft, seq, atMs: epochMs() } as PullEvent;
+      if (registrations.size > 0) queue.push(frozenCopy(event) as PullEvent);
+      for (const hear of taps) hear(event);
       // What a listener sets off is told after what it heard: otherwise `'*'` would hear the later event first.
       if (emitting) return;
       emitting = true;
-      for (let event = queue.shift(); event !== undefined; event = queue.shift()) {
-        emitter.emit(event.type, event);
-        emitter.emit('*', event);
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        emitter.emit(next.type, next);
+        emitter.emit('*', next);
       }
       emitting = false;
+    },
+    tap: (hear) => {
+      taps.add(hear);
+      return () => taps.delete(hear);
     },
   };
   return bus;

@@ -1,3 +1,4 @@
+import type { Control } from '../vocabulary/control.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { ErrorCode } from '../vocabulary/error-code.js';
 import type { Operation } from '../vocabulary/operation.js';
@@ -27,7 +28,19 @@ interface OfPull<Type extends string> extends Stamp<Type> {
 
 /** Why a registry has its place in a plan. */
 export type PlaceReason =
-  'listed' | 'ordered-for-kind' | 'own-registry' | 'circuit-open' | 'circuit-half-open' | 'limited';
+  | 'listed'
+  | 'ordered-for-kind'
+  | 'own-registry'
+  | 'circuit-open'
+  | 'circuit-half-open'
+  /** Half-open, and enough others try it now. */
+  | 'circuit-half-open-full'
+  | 'limited'
+  /** By an operator: first, not at all, or with a circuit that counts as open or closed. */
+  | 'preferred'
+  | 'banned'
+  | 'held-open'
+  | 'held-closed';
 
 /** A registry in a plan. */
 export interface PlannedCandidate {
@@ -48,7 +61,7 @@ export type PullStarted = OfPull<'pull:started'>;
  */
 export interface PullPlanned extends OfPull<'pull:planned'> {
   readonly replicaSet: string | null;
-  /** In the order the host wants, circuits apart. */
+  /** In the order the host wants, circuits apart; those that an operator banned too. */
   readonly candidates: readonly PlannedCandidate[];
   /** The registries in the order in which each phase will ask them. */
   readonly order: Readonly<Record<RegistryPhase, readonly string[]>>;
@@ -132,7 +145,7 @@ export interface PullParked extends OfPull<'pull:parked'> {
 /** A parked pull tries again. Follows `pull:parked`, unless the pull ended while it was parked. */
 export interface PullResumed extends OfPull<'pull:resumed'> {
   readonly parkedMs: number;
-  readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'interval' | 'promoted';
+  readonly why: 'circuit-closed' | 'cool-down-over' | 'retry-after-over' | 'operator' | 'interval' | 'promoted';
 }
 /** The image is in the engine. One of the three ends of a pull; nothing of this pull follows. */
 export interface PullSucceeded extends OfPull<'pull:succeeded'> {
@@ -192,15 +205,60 @@ interface OfCircuit<Type extends string> extends Stamp<Type> {
   readonly phase: RegistryPhase;
   readonly reason: Reason | null;
 }
+/**
+ * Who found out.
+ *
+ * - `pull`: the pulls of this process
+ * - `probe`: a probe of the phase that had failed
+ * - `canary`: a look at a registry that was taken for well
+ * - `state`: another process that shares `stateDir`, or this one before it was restarted
+ */
+export type SeenBy = 'pull' | 'probe' | 'canary' | 'state';
+
 /** A registry is taken for ill in one phase: plans put it last until the cool-down is over. */
 export interface CircuitOpened extends OfCircuit<'circuit:opened'> {
+  readonly seenBy: SeenBy;
   /** Milliseconds since the epoch at which the cool-down ends. */
   readonly untilMs: number;
 }
 /** The cool-down is over: the next pull tries this registry in its place again. */
 export type CircuitHalfOpened = OfCircuit<'circuit:half-opened'>;
 /** The registry is well again in this phase. */
-export type CircuitClosed = OfCircuit<'circuit:closed'>;
+export interface CircuitClosed extends OfCircuit<'circuit:closed'> {
+  readonly seenBy: SeenBy;
+}
+
+/** A registry was looked at without any pull: a probe of a phase that had failed, or a canary. Once per look. */
+export interface RegistryProbed extends OfCircuit<'registry:probed'> {
+  readonly seenBy: 'probe' | 'canary';
+  /** `unknown`: it says nothing about the registry, for this host, its network or its credentials failed, or it was asked to wait. */
+  readonly outcome: 'good' | 'ill' | 'unknown';
+  /** Bytes of a layer that arrived. */
+  readonly bytes: number;
+}
+
+/** An operator acted, or what was said in the control file changed. Holds for the pulls under way too. */
+export interface OperatorChanged extends Stamp<'operator:changed'> {
+  /** `refused`: the control file could not be used; what it said before stays in force. */
+  readonly change: 'set' | 'released' | 'expired' | 'refused';
+  /** Null when the control file was refused. */
+  readonly control: Control | null;
+  /** One sentence for people. */
+  readonly message: string;
+}
+
+/** A registry fails in a phase, and none did before: the record of an incident begins. */
+export interface IncidentOpened extends Stamp<'incident:opened'> {
+  readonly incidentId: string;
+  readonly registry: string;
+  readonly phase: RegistryPhase;
+  readonly reason: Reason | null;
+}
+/** Every registry is well again: the record is complete. */
+export interface IncidentClosed extends Stamp<'incident:closed'> {
+  readonly incidentId: string;
+  readonly durationMs: number;
+}
 
 /** Everything a puller says, as one union over `type`. */
 export type PullEvent =
@@ -226,7 +284,11 @@ export type PullEvent =
   | RegistryCredentialsRejected
   | CircuitOpened
   | CircuitHalfOpened
-  | CircuitClosed;
+  | CircuitClosed
+  | RegistryProbed
+  | OperatorChanged
+  | IncidentOpened
+  | IncidentClosed;
 
 /** The name of one event. */
 export type PullEventType = PullEvent['type'];

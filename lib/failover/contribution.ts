@@ -16,6 +16,11 @@ export class Contribution {
     this.#bytes += bytes;
   }
 
+  /** What came from it: digests and tags. */
+  get objects(): ReadonlySet<string> {
+    return this.#objects;
+  }
+
   /** So many of the bytes that arrived were of no use. */
   wasted(bytes: number): void {
     this.#wastedBytes += bytes;

@@ -42,9 +42,9 @@ function shortestWaitMs(context: HeartContext, phase: RegistryPhase, candidates:
 
 /** What a fetch ends with when nobody is left to ask. */
 export function exhausted(context: HeartContext, phase: RegistryPhase): PullExhaustedError {
-  const limited = context.sources.candidates.filter(
-    (candidate) => context.sources.limitedUntilMs(candidate, phase) !== null,
-  );
+  const limited = context.sources
+    .order(phase)
+    .filter((candidate) => context.sources.limitedUntilMs(candidate, phase) !== null);
   const retryAfterMs = shortestWaitMs(context, phase, limited);
   return new PullExhaustedError({
     image: context.image,

@@ -8,15 +8,15 @@ import type { FailedTry } from './failed-try.js';
 import type { HeartObserver } from './heart-observer.js';
 import { LinkSpeed } from './link-speed.js';
 import { ObjectListeners, type SourcesListener } from './object-listeners.js';
+import { Steering, type Course, type NewCourse } from './steering.js';
 
 /** A failover, and the object whose work moved. */
 export type MovedWork = Failover & { readonly object: string };
 
 /** The candidates of one pull, for each phase in the order to ask them: circuits differ by phase. */
-export interface PlannedOrder {
-  readonly metadata: readonly Candidate[];
-  /** The same ones. */
-  readonly layers: readonly Candidate[];
+export interface PlannedOrder extends Course {
+  /** Those that are barred too; default: those of the metadata phase. */
+  readonly candidates?: readonly Candidate[];
   /** Until when a candidate asked to be left alone before this pull, per phase, on the monotonic clock. */
   readonly limitedUntilMs?: (candidate: Candidate) => readonly (readonly [RegistryPhase, number])[];
 }
@@ -52,8 +52,9 @@ const suspectRank = 0.5;
  * a registry that failed one blob goes last for all the others, so that no blob pays the same limit again.
  */
 export class Sources {
+  /** All of the plan, also those that an operator has barred. */
   readonly candidates: readonly Candidate[];
-  readonly #plan: PlannedOrder;
+  readonly #steering: Steering;
   readonly #observer: HeartObserver;
   readonly #states = new Map<Candidate, SourceState>();
   readonly #attempts: Attempt[] = [];
@@ -64,9 +65,9 @@ export class Sources {
   #failures = 0;
 
   constructor(plan: PlannedOrder, observer: HeartObserver) {
-    this.#plan = plan;
     this.#observer = observer;
-    this.candidates = plan.metadata;
+    this.candidates = plan.candidates ?? plan.metadata;
+    this.#steering = new Steering(this.candidates, plan);
     for (const candidate of this.candidates) {
       this.#states.set(candidate, {
         failedAt: new Map(),
@@ -84,14 +85,34 @@ export class Sources {
     }
   }
 
-  /** The candidates in the order to ask them now: as planned, those that failed in this phase last. */
+  /** Those that may be asked, in the order to ask them now: as planned or steered, those that failed in this phase last. */
   order(phase: RegistryPhase): readonly Candidate[] {
     const rank = (candidate: Candidate): number => {
       const state = this.#state(candidate);
       return state.failedAt.get(phase) ?? (state.suspect.has(phase) ? suspectRank : 0);
     };
     // The sort is stable: the plan's order holds among those that never failed.
-    return this.#plan[phase].toSorted((a, b) => rank(a) - rank(b));
+    return this.#steering.order(phase).toSorted((a, b) => rank(a) - rank(b));
+  }
+
+  /** An operator changed whom this pull may ask, and in which order: holds for what is under way too. */
+  steer(course: NewCourse): void {
+    this.#steering.steer(course);
+  }
+
+  /** Hears whenever work under way is to move, since an operator wants it; returns what stops it. */
+  onSteered(listener: () => void): () => void {
+    return this.#steering.onSteered(listener);
+  }
+
+  /** Whether an operator does not want this candidate to be asked. */
+  isBarred(candidate: Candidate, phase: RegistryPhase): boolean {
+    return this.#steering.isBarred(candidate, phase);
+  }
+
+  /** Why an operator had others asked before this candidate; null where nobody did. */
+  whyPassed(candidate: Candidate, phase: RegistryPhase): Reason | null {
+    return this.#steering.whyPassed(candidate, phase);
   }
 
   /** The same for a pull that draws from all at once: among those that are well, whoever has the least to do comes first. */
@@ -230,7 +251,7 @@ export class Sources {
 
   /** Whether somebody else, who did not fail in this pull, could serve instead. */
   hasBetter(candidate: Candidate, phase: RegistryPhase): boolean {
-    return this.candidates.some((other) => other !== candidate && !this.hasFailed(other, phase));
+    return this.#steering.order(phase).some((other) => other !== candidate && !this.hasFailed(other, phase));
   }
 
   /**
@@ -254,6 +275,11 @@ export class Sources {
     };
   }
 
+  /** What this candidate has sent, or begun to: digests and tags. */
+  objectsOf(candidate: Candidate): ReadonlySet<string> {
+    return this.#state(candidate).contribution.objects;
+  }
+
   /** Connections to this candidate that fetch blobs of this pull now. */
   connectionsTo(candidate: Candidate): number {
     return this.#state(candidate).contribution.connections;
@@ -275,7 +301,9 @@ export class Sources {
 
   /** What one connection to this candidate must bring, in bytes per second, beside those that bring more in this pull. */
   floorBeside(candidate: Candidate): number {
-    const others = this.candidates.filter((other) => other !== candidate && !this.hasFailed(other, 'layers'));
+    const others = this.#steering
+      .order('layers')
+      .filter((other) => other !== candidate && !this.hasFailed(other, 'layers'));
     return Math.max(0, ...others.map((other) => this.speedOf(other).bytesPerSecond)) * floorShare;
   }
 

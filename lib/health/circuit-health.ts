@@ -2,6 +2,7 @@ import { toEpochMs } from '../clock/time.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { CircuitMachine, CircuitState } from './circuit-state.js';
+import type { CircuitStamp } from './circuits-document.js';
 
 /** Health of one registry in one phase, JSON-safe; times are milliseconds since the epoch. */
 export interface CircuitHealth {
@@ -39,16 +40,18 @@ export interface ShownCircuit {
   readonly limitedUntilMs: number;
   readonly hold: Hold | null;
   readonly nextProbeAtMs: number | null;
+  readonly stamp: Pick<CircuitStamp, 'sinceMs'>;
 }
 
 export function healthOf(circuit: ShownCircuit, nowMs: number): CircuitHealth {
-  const { registry, phase, limitedUntilMs, hold, nextProbeAtMs } = circuit;
+  const { registry, phase, limitedUntilMs, hold, nextProbeAtMs, stamp } = circuit;
   const { state } = circuit.machine;
   return {
     registry,
     phase,
     state: hold === null ? state.kind : 'held',
-    sinceMs: toEpochMs((hold ?? state).sinceMs),
+    // As it is kept, where it ever changed: the same each time it is looked at, and in each process.
+    sinceMs: hold === null && stamp.sinceMs > 0 ? stamp.sinceMs : toEpochMs((hold ?? state).sinceMs),
     reason: reasonOf(state),
     untilMs: hold === null && state.kind === 'open' ? toEpochMs(state.untilMs) : null,
     limitedUntilMs: limitedUntilMs > nowMs ? toEpochMs(limitedUntilMs) : null,

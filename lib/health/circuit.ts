@@ -156,7 +156,8 @@ export function createCircuits(
   }
 
   function keep(circuit: KnownCircuit): void {
-    keeper?.keep(keptOf(circuit));
+    // What still ends after a puller was closed writes no files any more.
+    if (!isClosed) keeper?.keep(keptOf(circuit));
   }
 
   function adoptAll(found: CircuitsState): void {

@@ -94,6 +94,7 @@ export class IncidentWatch {
       case 'operator:changed':
         this.#takeAct(event);
         return;
+      case 'registry:probed':
       case 'incident:opened':
       case 'incident:closed':
         return;

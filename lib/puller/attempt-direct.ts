@@ -29,7 +29,10 @@ interface DirectBegin {
 async function begin(frame: AttemptFrame, engine: DockerEngine): Promise<DirectBegin> {
   const { context, resolve, request } = frame;
   const image = await resolveWhereReached(frame);
-  if (image !== null) request.progress.expect(image.tree);
+  if (image !== null) {
+    request.progress.expect(image.tree);
+    frame.trees.add(image.tree);
+  }
   const run = startDirectRoute(engine, {
     context,
     comeback: request.job.comeback,
@@ -92,11 +95,11 @@ export function reasonToPullDirectly(context: HeartContext, error: unknown): Rea
 }
 
 function isOutOfReach({ sources }: HeartContext): boolean {
-  const { attempts, candidates, served } = sources;
+  const { attempts, served } = sources;
   // Whoever was only asked as a hedge is listed too.
   if (served.some(({ objects }) => objects > 0) || !attempts.every(({ reason }) => unreachedCodes.has(reason.code)))
     return false;
-  return candidates.every(({ registry }) => attempts.some((attempt) => attempt.registry === registry));
+  return sources.order('metadata').every(({ registry }) => attempts.some((attempt) => attempt.registry === registry));
 }
 
 /** The result of an image of which only the engine has seen more than the name. */

@@ -1,4 +1,5 @@
 import type { HeartContext } from '../failover/context.js';
+import type { ImageTree } from '../failover/manifest/image-tree.js';
 import type { ResolvedImage, ResolveRequest } from '../failover/manifest/resolve-image.js';
 import type { Sources } from '../failover/sources.js';
 import { maxManifestBytes } from '../image/manifest.js';
@@ -48,6 +49,8 @@ export interface AttemptFrame extends Disposable {
   /** The same for the layers, which may have a limit of their own. */
   inLayers<T>(work: () => Promise<T>): Promise<T>;
   readonly onBlob: (blob: Descriptor) => void;
+  /** What the image was found to consist of, in this packing and another one. */
+  readonly trees: Set<ImageTree>;
   readonly onRouteChanged: (change: RouteChange) => void;
 }
 
@@ -94,6 +97,7 @@ export function openAttempt(parts: PullerParts, request: AttemptRequest): Attemp
           deadline.cancel();
         }
       }),
+    trees: new Set(),
     onBlob: ({ digest }) => {
       progress.isHere(digest);
     },

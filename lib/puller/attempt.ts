@@ -9,23 +9,38 @@ import { openAttempt, resultOf, type AttemptFrame, type AttemptRequest, type Att
 import { lastResortOf, warnOfLastResort, type CarryingRoute } from './engine-route.js';
 import { deliveryOf } from './delivery.js';
 import type { PullerParts } from './parts.js';
+import { noteForProbes } from './probe-notes.js';
+import { planPull } from './pull-plan.js';
 
 /** Brings the image from the plan's registries into the engine, once. @throws what `resolveImage` and the route do */
 export async function attemptPull(parts: PullerParts, request: AttemptRequest): Promise<AttemptResult> {
   using frame = openAttempt(parts, request);
   const { route } = request;
-  return await recordingGood(parts, frame.context.sources, () =>
-    route.route === 'direct' ? attemptDirect(frame, route.engine) : carry(frame, route),
-  );
+  const { sources } = frame.context;
+  try {
+    return await recordingGood(parts, sources, request, () =>
+      route.route === 'direct' ? attemptDirect(frame, route.engine) : carry(frame, route),
+    );
+  } finally {
+    noteForProbes(parts.probeTargets, { reference: request.job.reference, sources, trees: frame.trees });
+  }
 }
 
-/** Lets a view of the registries hear of circuits that open while it is used, and them of what was good in it. */
-export async function recordingGood<T>(parts: PullerParts, sources: Sources, work: () => Promise<T>): Promise<T> {
-  parts.running.add(sources);
+/**
+ * Lets a view of the registries hear of circuits that open and of what an operator wants while it is used, and circuits
+ * of what was good in it.
+ */
+export async function recordingGood<T>(
+  parts: PullerParts,
+  sources: Sources,
+  { job, callers }: Pick<AttemptRequest, 'job' | 'callers'>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const end = parts.running.add({ sources, replan: () => planPull(parts, job, callers, { trial: false }) });
   try {
     return await work();
   } finally {
-    parts.running.delete(sources);
+    end();
     recordGood(parts, sources);
   }
 }
@@ -64,6 +79,7 @@ async function carry(frame: AttemptFrame, route: CarryingRoute): Promise<Attempt
 async function bringLayers(frame: AttemptFrame, route: CarryingRoute, tree: ImageTree): Promise<RouteRun> {
   const { progress } = frame.request;
   progress.expect(tree);
+  frame.trees.add(tree);
   const run = await frame.inLayers(async () => {
     const started = await route.start(deliveryOf(frame, tree));
     await started.layers();

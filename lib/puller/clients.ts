@@ -20,6 +20,8 @@ export interface ClientsOptions {
 /** Tenants may bring daemons of their own. */
 const maxProxies = 64;
 const maxInsecure = 256;
+/** Names of registries can come from tenants. */
+const maxProbed = 1_000;
 
 /** The clients of one puller: one per registry and way to it, unless a pull brings credentials of its own. */
 export class Clients {
@@ -27,10 +29,28 @@ export class Clients {
   readonly #schemes = createSchemeMemory();
   readonly #proxied = createBoundedMap<string, Transport>(maxProxies);
   readonly #within = createBoundedMap<string, Transport>(maxInsecure);
+  /** By prefix. */
+  readonly #lastOf = createBoundedMap<string, RegistryClient>(maxProbed);
   readonly #clients = new WeakMap<Transport, Record<'secure' | 'insecure', WeakMap<Registry, RegistryClient>>>();
 
   constructor(options: ClientsOptions) {
     this.#options = options;
+  }
+
+  /**
+   * The client that a probe asks a registry with: as the last pull did that brought no credentials of its own, or, where
+   * none has, as this process would by itself. Null for one that is neither listed nor known.
+   *
+   * @param listed the registry of that prefix in a replica set, if there is one
+   */
+  forProbe(prefix: string, listed: Registry | undefined): RegistryClient | null {
+    const known = this.#lastOf.get(prefix);
+    if (known !== undefined) return known;
+    if (listed === undefined || !listed.contact) return null;
+    return this.of(
+      { registry: listed, repository: '', credentials: listed.credentials },
+      { proxies: null, insecure: [] },
+    );
   }
 
   /** The client that asks a registry as the engine would, for which the pull is. */
@@ -41,13 +61,19 @@ export class Clients {
     const isOwn = credentials === registry.credentials;
     const clients = this.#known(transport)[insecure === null ? 'secure' : 'insecure'];
     const known = isOwn ? clients.get(registry) : undefined;
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#lastOf.set(registry.prefix, known);
+      return known;
+    }
     const options = { credentials, onCredentialsRejected: this.#options.onCredentialsRejected(registry) };
     const client =
       insecure === null
         ? createRegistryClient(registry, transport, options)
         : createInsecureClient(registry, transport, this.#schemes, options);
-    if (isOwn) clients.set(registry, client);
+    if (isOwn) {
+      clients.set(registry, client);
+      this.#lastOf.set(registry.prefix, client);
+    }
     return client;
   }
 

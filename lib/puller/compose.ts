@@ -5,21 +5,31 @@ import { createTransport } from '../distribution/transport.js';
 import type { EventBus } from '../events/event-bus.js';
 import { HedgeGate } from '../failover/hedge.js';
 import { SharedFetches } from '../failover/shared/shared-fetch.js';
-import type { Sources } from '../failover/sources.js';
 import { createTransferBudget } from '../failover/transfer-budget.js';
 import { ConnectionRamps } from '../failover/transfer.js';
 import { createCircuits } from '../health/circuit.js';
+import { circuitsDocument } from '../health/circuits-document.js';
+import { createControls } from '../health/control/controls.js';
+import type { ControlledSet } from '../health/control/control-places.js';
+import { followControlFile, type FollowedFile } from '../health/control/follow-control-file.js';
+import { controlsDocument } from '../health/control/stored-controls.js';
+import { createProber, type Prober } from '../health/probe/prober.js';
+import { createProbeTargets } from '../health/probe/probe-targets.js';
+import { probeTargetsDocument } from '../health/probe/probe-targets-document.js';
 import { openRememberedDigests, type RememberedDigests } from '../health/remembered-digests.js';
 import { openStateStore } from '../health/state-store.js';
 import { createLog } from '../log/log.js';
 import type { Registry } from '../registries/registry.js';
+import { registryPhases } from '../vocabulary/phase.js';
 import { redactText } from '../vocabulary/redact.js';
 import type { Callers } from './callers.js';
 import { Clients } from './clients.js';
 import type { PullerSettings } from './options.js';
 import { CarPark } from './park.js';
 import type { PullerParts } from './parts.js';
+import { resolvePolicy } from './pull-policy.js';
 import { Relays } from './relays.js';
+import { RunningPulls } from './running-pulls.js';
 
 const log = createLog('health');
 
@@ -27,12 +37,16 @@ const log = createLog('health');
 export interface ComposedParts extends PullerParts {
   readonly memory: RememberedDigests;
   readonly carPark: CarPark;
+  /** Null where there is none. */
+  readonly controlFile: FollowedFile | null;
+  /** Begins to look at registries that are ill; returns what ends it. */
+  readonly startProbes: () => Prober;
   /** Those who want the work under way, by the id of the pull that began it. */
   readonly callersOf: Map<string, Callers>;
 }
 
 /**
- * Puts a puller's parts together. Nothing is contacted, no timer runs.
+ * Puts a puller's parts together. Nothing is contacted, and no timer keeps the process alive.
  *
  * @param resolve how names are looked up; default: as this host does
  */
@@ -42,8 +56,10 @@ export function composeParts(
   ending: AbortSignal,
   resolve?: NameResolver,
 ): ComposedParts {
-  const running = new Set<Sources>();
+  const running = new RunningPulls();
   const callersOf = new Map<string, Callers>();
+  const store = openStateStore(settings.stateDir);
+  const contacted = settings.replicaSets.registries.filter(({ contact }) => contact).map(({ prefix }) => prefix);
   const transport = createTransport({ env: process.env, ...(resolve === undefined ? {} : { resolve }) });
   const circuits = createCircuits(
     settings.health,
@@ -51,7 +67,7 @@ export function composeParts(
       opened: (change) => {
         log(null, 'circuit opened', { registry: change.registry, phase: change.phase, why: change.reason.message });
         // Pulls under way need not find out by themselves.
-        for (const sources of running) sources.demote(change.registry, change.phase);
+        running.demote(change.registry, change.phase);
         bus.emit({ type: 'circuit:opened', ...change });
       },
       halfOpened: (change) => {
@@ -63,8 +79,26 @@ export function composeParts(
         bus.emit({ type: 'circuit:closed', ...change });
       },
     },
-    { registries: settings.replicaSets.registries.filter(({ contact }) => contact).map(({ prefix }) => prefix) },
+    { registries: contacted, document: store.document(circuitsDocument) },
   );
+  const carPark = new CarPark(circuits, settings.health.coolDownMs, settings.resumeAtOnce);
+  const controls = createControls({
+    replicaSets: controlledSets(settings),
+    document: store.document(controlsDocument),
+    onChanged: (change) => {
+      log(null, 'an operator acted', { change: change.change, what: change.message });
+      for (const registry of contacted) {
+        for (const phase of registryPhases) circuits.hold(registry, phase, controls.heldAs(registry, phase));
+      }
+      bus.emit({ type: 'operator:changed', ...change });
+      if (change.control === null) return;
+      const inFlight = change.change === 'set' ? change.control.inFlight : 'finish';
+      running.steer({ reason: { cause: 'caller', code: 'steered', message: change.message }, inFlight });
+      carPark.operatorActed();
+    },
+  });
+  const probeTargets = createProbeTargets(store.document(probeTargetsDocument));
+  const controlFile = settings.controlFile === null ? null : followControlFile(settings.controlFile, controls);
 
   const onCredentialsRejected = (registry: Registry) => (pullId: string, message: string) => {
     const reason = { cause: 'credentials', code: 'credentials-rejected', message: redactText(message) } as const;
@@ -83,6 +117,7 @@ export function composeParts(
   const hedge = new HedgeGate(settings.transfer.hedge);
   return {
     settings,
+    store,
     bus,
     transport,
     clients,
@@ -93,10 +128,43 @@ export function composeParts(
     ramps: new ConnectionRamps(settings.transfer.connectionsPerBlob, (registry) => hedge.isFar(registry)),
     shared: new SharedFetches(),
     relays: new Relays(),
-    memory: openRememberedDigests(openStateStore(settings.stateDir)),
-    carPark: new CarPark(circuits, settings.health.coolDownMs),
+    memory: openRememberedDigests(store),
+    carPark,
     running,
+    controls,
+    controlFile,
+    startProbes: () =>
+      createProber({
+        circuits,
+        settings: settings.health,
+        targets: probeTargets,
+        limits: resolvePolicy([settings.policy]).limits,
+        clientOf: (prefix) =>
+          clients.forProbe(
+            prefix,
+            settings.replicaSets.registries.find((registry) => registry.prefix === prefix),
+          ),
+        registries: contacted,
+        onLooked: ({ result, ...look }) =>
+          bus.emit({
+            type: 'registry:probed',
+            ...look,
+            outcome: result.kind === 'good' || result.kind === 'ill' ? result.kind : 'unknown',
+            reason: result.kind === 'ill' ? result.reason : null,
+          }),
+      }),
+    probeTargets,
+    refresh: async () => {
+      await Promise.all([circuits.load(), controls.load(), probeTargets.load(), controlFile?.look()]);
+    },
     callersOf,
     ending,
   };
+}
+
+function controlledSets({ replicaSets }: PullerSettings): readonly ControlledSet[] {
+  return replicaSets.sets.map(({ name, registries }) => ({
+    name,
+    registries: registries.filter(({ contact }) => contact).map(({ prefix }) => prefix),
+  }));
 }

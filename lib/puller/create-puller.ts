@@ -13,10 +13,11 @@ import { Joins } from './join.js';
 import { startPull, type StartWork } from './start-work.js';
 import { parsePullerOptions, type PullerOptions } from './options.js';
 import { keepCredentials } from './own-credentials.js';
+import { recordIncidents } from './record-incidents.js';
 import type { CloseOptions, Puller } from './puller.js';
 
 /**
- * Makes a puller. Nothing is contacted yet, and no timer runs.
+ * Makes a puller. Nothing is contacted yet, and no timer keeps the process alive.
  *
  * @throws InvalidOptionError naming the option's path and its value
  */
@@ -44,12 +45,18 @@ export function createPullerIn(surroundings: PullerSurroundings, options: Puller
   const settings = parsePullerOptions(options, surroundings.certificates);
   const ending = deriveAbort();
   const parts = composeParts(settings, bus, ending.signal, surroundings.resolve);
+  // A double contacts nobody.
+  const prober = startWork === startPull ? parts.startProbes() : null;
+  const record = recordIncidents(parts, bus);
   const joins = new Joins();
   const calls = new Set<Promise<unknown>>();
   let closing: Promise<void> | null = null;
 
   async function end(graceMs: number): Promise<void> {
     parts.carPark.close(new PullerClosedError());
+    parts.controlFile?.close();
+    parts.controls.close();
+    const probesEnded = prober?.close();
     const allEnded = Promise.allSettled(calls);
     if (graceMs > 0 && calls.size > 0) {
       using pause = deriveAbort();
@@ -64,15 +71,24 @@ export function createPullerIn(surroundings: PullerSurroundings, options: Puller
     await allEnded;
     // Callers are given back at once; what they had wanted still lets go of its files.
     await joins.settled();
+    await probesEnded;
     await parts.relays.close();
     await settings.defaultEngine.close();
     await parts.transport.close();
+    await record.close();
     parts.circuits.close();
-    await parts.memory.flush();
+    await Promise.all([
+      parts.memory.flush(),
+      parts.circuits.flush(),
+      parts.controls.flush(),
+      parts.probeTargets.flush(),
+    ]);
   }
 
   const puller: Puller = {
     events: bus,
+    control: parts.controls,
+    incidents: record.incidents,
     parked: parts.carPark,
     pullWithFailover: async (image, pullOptions = {}) => {
       if (closing !== null) throw new PullerClosedError();

@@ -39,7 +39,16 @@ export async function explainPlan(
   refuseForbiddenHost(parts.settings.allowHost, reference);
   const kind = operation === null ? undefined : parts.settings.kinds.get(operation.kind);
   const { order: first } = resolvePolicy([parts.settings.policy, ...(kind === undefined ? [] : [kind])]);
-  const plan = makePlan({ reference, replicaSets: parts.settings.replicaSets, circuits: parts.circuits, first });
+  await parts.refresh();
+  const plan = makePlan({
+    reference,
+    replicaSets: parts.settings.replicaSets,
+    circuits: parts.circuits,
+    controls: parts.controls,
+    kinds: [operation?.kind ?? null],
+    first,
+    trial: false,
+  });
   const remembered = reference.digest === null ? await parts.memory.recall(reference.canonical) : null;
   return {
     image: reference.canonical,

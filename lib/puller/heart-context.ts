@@ -32,6 +32,7 @@ export function openHeart(parts: PullerParts, request: HeartRequest, observer: H
   const candidates = candidatesOf(parts, request);
   const sources = new Sources(
     {
+      candidates,
       metadata: inOrder(candidates, plan.order.metadata),
       layers: inOrder(candidates, plan.order.layers),
       limitedUntilMs: ({ registry }) =>
@@ -72,11 +73,12 @@ export function placesOf({ job, plan }: Pick<HeartRequest, 'job' | 'plan'>): rea
 
 /**
  * A blob is fetched once for pulls that would ask the same registries in the same way, as the same user, with the same
- * patience.
+ * patience, for operations of one kind: an operator can have another kind ask others at any time.
  */
-export function shareKeyOf({ job, plan, trust }: Pick<HeartRequest, 'job' | 'plan' | 'trust'>): string {
+export function shareKeyOf({ job, plan, trust, callers }: Omit<HeartRequest, 'pullId' | 'signal'>): string {
   const places = plan.places.map(({ registry, repository }) => [registry.prefix, repository]);
-  return JSON.stringify([places, trust, plan.order.layers, job.credentialIdentity, job.policy.limits]);
+  const kind = callers.scopes[0]?.operation?.kind ?? null;
+  return JSON.stringify([places, trust, plan.order.layers, job.credentialIdentity, job.policy.limits, kind]);
 }
 
 function candidatesOf(parts: PullerParts, request: HeartRequest): readonly Candidate[] {
@@ -92,5 +94,5 @@ function candidatesOf(parts: PullerParts, request: HeartRequest): readonly Candi
 }
 
 function inOrder(candidates: readonly Candidate[], registries: readonly string[]): readonly Candidate[] {
-  return candidates.toSorted((a, b) => registries.indexOf(a.registry) - registries.indexOf(b.registry));
+  return registries.flatMap((prefix) => candidates.find(({ registry }) => registry === prefix) ?? []);
 }

@@ -41,6 +41,8 @@ export interface PullerOptions extends PolicyOptions {
   readonly operations?: Readonly<Record<string, KindOptions>>;
   /** When a circuit opens, and for how long. */
   readonly health?: HealthOptions;
+  /** How parked pulls go on. */
+  readonly parking?: ParkingOptions;
   /** How bytes are moved: over how many connections, with how much memory, and from whom. */
   readonly transfer?: TransferOptions;
   /**
@@ -58,6 +60,20 @@ export interface PullerOptions extends PolicyOptions {
    * A disk that fails there fails no pull. Default: they are remembered as long as the puller lives.
    */
   readonly stateDir?: string;
+  /**
+   * A JSON file of operators' switches, declarative and watched: what it says is in force, on pulls under way too, and what
+   * it says no more ends. A broken one is refused with `operator:changed`, and the last good one stays. It need not exist.
+   */
+  readonly controlFile?: string;
+}
+
+/** How parked pulls go on. */
+export interface ParkingOptions {
+  /**
+   * So many of them try again at the same time at most, the oldest first; default 8, `Infinity` is allowed. One that was
+   * promoted does not wait for the others.
+   */
+  readonly resumeAtOnce?: number;
 }
 
 /** What one pull says beside the image. */
@@ -88,7 +104,12 @@ export interface PullerSettings {
   /** Null: what the engine of the pull itself would choose. */
   readonly platform: Platform | null;
   readonly stateDir: string | null;
+  readonly controlFile: string | null;
+  readonly resumeAtOnce: number;
 }
+
+/** Half of the connections of a process: a registry that has just come back sees no more, and the pulls no queue. */
+const defaultResumeAtOnce = 8;
 
 /** `PullOptions`, checked. */
 export interface PullSettings {
@@ -112,6 +133,8 @@ const pullerKeys = [
   'allowHost',
   'platform',
   'stateDir',
+  'controlFile',
+  'parking',
   ...policyKeys,
 ] as const satisfies readonly (keyof PullerOptions)[];
 
@@ -139,6 +162,7 @@ export function parsePullerOptions(options: PullerOptions, certificates?: Daemon
   });
   const known = replicaSets.registries.map(({ prefix }) => prefix);
   const policy = parsePolicyLevel(bag, known);
+  const parking = bag.bag('parking', ['resumeAtOnce']);
   const kinds = parseKinds(bag, known);
   // A kind that contradicts what holds for all is told now, not at its first pull.
   for (const kind of kinds.values()) resolvePolicy([policy, kind]);
@@ -153,6 +177,8 @@ export function parsePullerOptions(options: PullerOptions, certificates?: Daemon
     allowHost: (bag.callback('allowHost') as ((host: string) => boolean) | undefined) ?? (() => true),
     platform: parsePlatformOption(bag),
     stateDir: bag.string('stateDir') ?? null,
+    controlFile: bag.string('controlFile') ?? null,
+    resumeAtOnce: parking.integer('resumeAtOnce', { min: 1, infinity: true }) ?? defaultResumeAtOnce,
   };
 }
 

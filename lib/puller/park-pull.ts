@@ -11,7 +11,7 @@ export interface ParkedRun {
 
 /**
  * Parks a pull that nobody could serve, with those of its callers who may still wait; the others leave with the error.
- * Resolves when it may try again.
+ * Resolves when it may try again, to what is to be called when that try has ended.
  *
  * @throws the error when nobody may wait any longer; what `CarPark.park` does
  */
@@ -20,7 +20,7 @@ export async function parkPull(
   { callers, signal }: ParkedRun,
   exhausted: PullExhaustedError,
   waitMs: number,
-): Promise<void> {
+): Promise<() => void> {
   const parkedAtMs = monotonicMs();
   const over = callers.scopes.filter(({ pullId }) => callers.waitEndsAtMs(pullId, waitMs) - parkedAtMs < 1);
   if (over.length === callers.size) throw exhausted;
@@ -29,6 +29,7 @@ export async function parkPull(
   const untilMs = toEpochMsOrNever(firstEndMs(callers, waitMs));
   callers.tell({ type: 'pull:parked', phase: exhausted.phase, reason, untilMs });
   const retryAfterMs = exhausted.retryAfterMs ?? null;
-  const why = await carPark.park({ callers, waitMs, reason, retryAfterMs, signal });
+  const { why, ended } = await carPark.park({ callers, waitMs, reason, retryAfterMs, signal });
   callers.tell({ type: 'pull:resumed', parkedMs: Math.round(monotonicMs() - parkedAtMs), why });
+  return ended;
 }

@@ -4,6 +4,7 @@ import type { PullerClosedError } from '../errors/puller-closed-error.js';
 import type { PullResumed } from '../events/pull-event.js';
 import type { Circuits } from '../health/circuit.js';
 import { onAbort } from '../policy/deadline.js';
+import { ResumeTurns } from './resume-turns.js';
 import type { Operation } from '../vocabulary/operation.js';
 import type { Reason } from '../vocabulary/reason.js';
 import type { Callers } from './callers.js';
@@ -53,25 +54,47 @@ const longestPauseMs = 30_000;
 /** No circuit knows of a registry that failed once; it is still not asked in a tight loop. */
 const shortestPauseMs = 1_000;
 
+/** A pull that tries again. */
+export interface Resumed {
+  readonly why: ResumeCause;
+  /** To be called when its try has ended, however: the next one waits for that. */
+  readonly ended: () => void;
+}
+
 interface Place {
   readonly request: ParkRequest;
   /** Milliseconds since the epoch. */
   readonly sinceMs: number;
+  /** Lets it try again when it is its turn, which is at once for a pull that was promoted. */
   readonly resume: (why: ResumeCause) => void;
   readonly giveUp: (error: unknown) => void;
 }
 
-/** Where pulls wait: until a circuit changes for the better, a pause is over, half a minute has passed, or the host says so. */
+/**
+ * Where pulls wait: until a circuit changes for the better, a pause is over, half a minute has passed, or an operator acts.
+ * They go on oldest first, so many at a time: a registry that has just come back is not run over.
+ */
 export class CarPark implements ParkedPulls {
   readonly #circuits: Circuits;
   readonly #coolDownMs: number;
   readonly #places = new Set<Place>();
+  readonly #turns: ResumeTurns;
+  #parkedSoFar = 0;
   #closed: PullerClosedError | null = null;
 
-  /** @param coolDownMs the first cool-down of a circuit, in milliseconds */
-  constructor(circuits: Circuits, coolDownMs: number) {
+  /**
+   * @param coolDownMs the first cool-down of a circuit, in milliseconds
+   * @param resumeAtOnce how many may try again at the same time
+   */
+  constructor(circuits: Circuits, coolDownMs: number, resumeAtOnce: number = Infinity) {
     this.#circuits = circuits;
     this.#coolDownMs = coolDownMs;
+    this.#turns = new ResumeTurns(resumeAtOnce);
+  }
+
+  /** An operator acted: everybody may try again. */
+  operatorActed(): void {
+    for (const place of Array.from(this.#places)) place.resume('operator');
   }
 
   list(): readonly ParkedPull[] {
@@ -105,15 +128,37 @@ export class CarPark implements ParkedPulls {
   }
 
   /** Resolves when the pull may try again. @throws PullerClosedError, or the signal's own reason */
-  async park(request: ParkRequest): Promise<ResumeCause> {
+  async park(request: ParkRequest): Promise<Resumed> {
     const { callers, waitMs, retryAfterMs, signal } = request;
     signal.throwIfAborted();
     if (this.#closed !== null) throw this.#closed;
     const parkedAtMs = monotonicMs();
+    this.#parkedSoFar += 1;
+    const order = this.#parkedSoFar;
+    let turn: 'none' | 'waiting' | 'over' = 'none';
     let timer: NodeJS.Timeout | undefined;
     const stops: (() => void)[] = [() => clearTimeout(timer)];
+    const stop = (): void => {
+      turn = 'over';
+      for (const each of stops.splice(0)) each();
+    };
     try {
-      return await new Promise<ResumeCause>((resolve, reject) => {
+      return await new Promise<Resumed>((resolve, reject) => {
+        const resume = (why: ResumeCause): void => {
+          const atOnce = why === 'promoted';
+          if (turn === 'over' || (turn === 'waiting' && !atOnce)) return;
+          turn = 'waiting';
+          const begin = (ended: () => void): void => {
+            stop();
+            resolve({ why, ended });
+          };
+          stops.push(this.#turns.take({ order, atOnce, begin }));
+        };
+        // At once: whoever gives its turn back in this moment must not hand it to a pull that has gone.
+        const giveUp = (error: unknown): void => {
+          stop();
+          reject(error);
+        };
         const arm = (): void => {
           const parkedMs = monotonicMs() - parkedAtMs;
           const { pauseMs, why } = nextTry({
@@ -123,20 +168,20 @@ export class CarPark implements ParkedPulls {
             coolDownMs: this.#circuits.nextChangeMs() ?? this.#trialMs(parkedMs),
           });
           clearTimeout(timer);
-          timer = setTimeout(() => resolve(why), pauseMs);
+          timer = setTimeout(() => resume(why), pauseMs);
         };
-        const place: Place = { request, sinceMs: epochMs(), resume: resolve, giveUp: reject };
+        const place: Place = { request, sinceMs: epochMs(), resume, giveUp };
         stops.push(
-          onAbort(signal, reject),
+          onAbort(signal, giveUp),
           // A circuit that opens while the pull is parked has a cool-down whose end counts too.
-          this.#onChange(resolve, arm),
+          this.#onChange(resume, arm),
           () => this.#places.delete(place),
         );
         this.#places.add(place);
         arm();
       });
     } finally {
-      for (const stop of stops) stop();
+      stop();
     }
   }
 

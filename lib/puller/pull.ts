@@ -14,7 +14,8 @@ import { openHeart, type HeartRequest } from './heart-context.js';
 import { observeHeart } from './heart-observer.js';
 import { parkPull } from './park-pull.js';
 import type { PullerParts } from './parts.js';
-import { makePlan, type PullPlan } from './plan.js';
+import type { PullPlan } from './plan.js';
+import { planPull } from './pull-plan.js';
 import { Progress } from './progress.js';
 import type { PullJob } from './pull-job.js';
 import { isDenied, proveAccess } from './prove-access.js';
@@ -71,25 +72,31 @@ export class Pull {
         throw new ImageNotCachedError(reference.canonical, engine.id, formatPlatform(platform));
       }
     }
-    for (;;) {
-      try {
-        return await reportPulled(...(await this.#attempt()));
-      } catch (error) {
-        if (!isPullExhaustedError(error)) throw error;
-        const exhausted = this.#withAllAttempts(error);
-        const reason = exhausted.attempts.at(-1)?.reason ?? null;
-        if (whenExhausted === 'use-cached') {
-          const report = await this.#fromCache('exhausted', reason);
-          if (report !== null) return report;
-        }
-        if (typeof whenExhausted !== 'object') throw exhausted;
-        await parkPull(this.#parts.carPark, this.#run, exhausted, whenExhausted.waitMs);
-      }
+    for (let ended = (): void => {}; ;) {
+      const outcome = await this.#try().finally(ended);
+      if (!isPullExhaustedError(outcome)) return outcome;
+      if (typeof whenExhausted !== 'object') throw outcome;
+      ended = await parkPull(this.#parts.carPark, this.#run, outcome, whenExhausted.waitMs);
+    }
+  }
+
+  /** Once through the plan, or from the cache where nobody can serve and that is wanted. */
+  async #try(): Promise<PullReport | PullExhaustedError> {
+    try {
+      return await reportPulled(...(await this.#attempt()));
+    } catch (error) {
+      if (!isPullExhaustedError(error)) throw error;
+      const exhausted = this.#withAllAttempts(error);
+      const reason = exhausted.attempts.at(-1)?.reason ?? null;
+      const report =
+        this.#job.policy.whenExhausted === 'use-cached' ? await this.#fromCache('exhausted', reason) : null;
+      return report ?? exhausted;
     }
   }
 
   async #attempt(): Promise<[PullAccount, AttemptResult]> {
     const { callers, signal } = this.#run;
+    await this.#parts.refresh();
     const plan = this.#plan();
     const { replicaSet, candidates, order } = plan;
     const route = await planRoute(this.#job, this.#parts.relays, signal);
@@ -137,14 +144,12 @@ export class Pull {
     const observer = observeHeart(request.pullId, request.callers, this.#progress, this.#parts.circuits);
     const context = openHeart(this.#parts, request, observer);
     this.#views.push(context.sources);
-    await recordingGood(this.#parts, context.sources, () => proveAccess(context, request, cached));
+    await recordingGood(this.#parts, context.sources, request, () => proveAccess(context, request, cached));
     return true;
   }
 
   #plan(): PullPlan {
-    const { settings, circuits } = this.#parts;
-    const { reference, policy } = this.#job;
-    return makePlan({ reference, replicaSets: settings.replicaSets, circuits, first: policy.order });
+    return planPull(this.#parts, this.#job, this.#run.callers, { trial: true });
   }
 
   /** @throws the signal's own reason */

@@ -1,9 +1,21 @@
 import type { PullEvents } from '../events/event-bus.js';
 import type { CircuitHealth } from '../health/circuit.js';
+import type { OperatorControl } from '../health/control/operator-control.js';
+import type { Incident } from '../incidents/incident.js';
 import type { PullReport } from '../vocabulary/report.js';
 import type { PullOptions } from './options.js';
 import type { ParkedPulls } from './park.js';
 import type { ExplainOptions, Explanation } from './explain.js';
+
+/** The record of incidents. */
+export interface Incidents {
+  /** The one that is open, or null. */
+  current(): Incident | null;
+  /** Past ones, the newest first; those of a `stateDir` of before once a pull was made, or `load()` was waited for. */
+  list(): readonly Incident[];
+  /** Reads what is in `stateDir`. Never rejects. */
+  load(): Promise<void>;
+}
 
 /** How to close a puller. */
 export interface CloseOptions {
@@ -15,6 +27,10 @@ export interface CloseOptions {
 export interface Puller extends AsyncDisposable {
   /** What happens, while it happens. */
   readonly events: PullEvents;
+  /** The operator's hand: what it does holds at once, for pulls under way too. */
+  readonly control: OperatorControl;
+  /** What happened from the first circuit that opened until all were closed again. */
+  readonly incidents: Incidents;
   /** The pulls that wait for a registry to be well again. */
   readonly parked: ParkedPulls;
   /**

@@ -47,6 +47,8 @@ class ScriptedPull {
   #phase: { readonly name: Phase; readonly stop: () => number } | null = null;
   /** Who has the work of each phase. */
   #holders: Record<RegistryPhase, string> = { metadata: '', layers: '' };
+  /** Other parked pulls wait for the end of this one's try. */
+  #endTry: () => void = () => {};
   /** Bytes of layers that each holder brought before it lost the work. */
   #brought: Contribution[] = [];
 
@@ -72,6 +74,7 @@ class ScriptedPull {
         if (report !== null) return report;
       }
     } finally {
+      this.#endTry();
       this.#endPhase();
     }
     throw new Error('a script that was checked ends');
@@ -130,7 +133,7 @@ class ScriptedPull {
   }
 
   #plan(): void {
-    const { replicaSet, candidates, order } = planScript(this.#script, this.#parts, this.#job);
+    const { replicaSet, candidates, order } = planScript(this.#script, this.#parts, this.#job, this.#run.callers);
     this.#replicaSet = replicaSet;
     this.#holders = { metadata: order.metadata[0] ?? '', layers: order.layers[0] ?? '' };
     this.#brought = [];
@@ -186,7 +189,8 @@ class ScriptedPull {
     }
     const exhausted = this.#exhausted(null);
     this.#endPhase();
-    await parkPull(this.#parts.carPark, this.#run, exhausted, whenExhausted.waitMs);
+    this.#endTry();
+    this.#endTry = await parkPull(this.#parts.carPark, this.#run, exhausted, whenExhausted.waitMs);
     this.#ill.clear();
   }
 

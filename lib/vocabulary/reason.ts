@@ -76,6 +76,7 @@ export type ReasonCode =
   | 'engine-poisoned'
   | 'deadline'
   | 'aborted'
+  | 'steered'
   | 'unexpected';
 
 /** Why a registry, an attempt, a circuit or a pull is where it is. */

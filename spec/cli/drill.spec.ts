@@ -90,7 +90,7 @@ describe('pull-failover drill', function () {
 
     it('has the words "failed over" in each line of the timeline that tells of a failover', () => {
       const lines = asLines.stdout.split('\n').filter((line) => line.includes(' from quay.io to docker.io'));
-      expect(lines).to.have.length.greaterThan(4);
+      expect(lines).to.have.length.greaterThan(2);
       for (const line of lines) expect(line).to.match(/^ +\+\d+\.\d s {2}op-\d+ {2}failed over (?:layers|metadata) /);
     });
 
@@ -191,7 +191,9 @@ describe('pull-failover drill', function () {
       expect(transfers.map(({ registry }) => registry)).to.deep.equal([prefixOf('quay.io'), prefixOf('docker.io')]);
       for (const { registry, sentBytes, arrivedBytes, agrees } of transfers) {
         const served = named('pull:succeeded').flatMap(({ report }) => report.served);
-        const told = served.filter((each) => each.registry === registry).reduce((sum, { bytes }) => sum + bytes, 0);
+        const pulled = served.filter((each) => each.registry === registry).reduce((sum, { bytes }) => sum + bytes, 0);
+        const looks = named('registry:probed').filter((each) => each.registry === registry);
+        const told = pulled + looks.reduce((sum, { bytes }) => sum + bytes, 0);
         expect([sentBytes, arrivedBytes, agrees], registry).to.deep.equal([told, told, true]);
         expect(told, registry).to.be.greaterThan(1e6);
       }

@@ -52,7 +52,7 @@ describe('whose events are whose', () => {
     start(bus, '1', 'quay.io/b:1');
     start(bus, '2', 'quay.io/a:1', 'host-2');
     begin(bus, '1', 'quay.io/b:1');
-    bus.emit({ type: 'circuit:closed', registry: 'quay.io', phase: 'layers', reason: null });
+    bus.emit({ type: 'circuit:closed', registry: 'quay.io', phase: 'layers', reason: null, seenBy: 'pull' });
     expect(heard).to.deep.equal([]);
     start(bus, '3');
     expect(heard).to.deep.equal(['mine pull:started 3']);
@@ -65,7 +65,7 @@ describe('whose events are whose', () => {
       start(bus, '7');
       expect(heard).to.deep.equal([]);
     });
-    bus.emit({ type: 'circuit:closed', registry: 'quay.io', phase: 'layers', reason: null });
+    bus.emit({ type: 'circuit:closed', registry: 'quay.io', phase: 'layers', reason: null, seenBy: 'pull' });
     expect(heard).to.deep.equal(['late pull:started 7']);
   });
 

@@ -30,9 +30,9 @@ describe('the README', () => {
   });
 
   it('has exactly the events that exist', () => {
-    const types = [...source('events/pull-event.ts').matchAll(/Of(?:Pull|Circuit)<'([a-z-]+:[a-z-]+)'>/g)].map(
-      (match) => match[1] ?? '',
-    );
+    const types = [
+      ...source('events/pull-event.ts').matchAll(/(?:Of(?:Pull|Circuit)|extends Stamp)<'([a-z-]+:[a-z-]+)'>/g),
+    ].map((match) => match[1] ?? '');
     expect(column('event', 0)).to.deep.equal(types.toSorted());
   });
 

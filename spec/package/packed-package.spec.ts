@@ -24,10 +24,12 @@ describe('the packed package', function () {
       'package/LICENSE',
       'package/CHANGELOG.md',
       'package/dist/index.js',
+      'package/dist/incidents/index.js',
       'package/dist/testing/index.js',
       'package/dist/cli/main.js',
       'package/typings/api.d.ts',
       'package/typings/index.d.ts',
+      'package/typings/incidents.d.ts',
       'package/typings/testing.d.ts',
     ]);
     const allowed = /^package\/(?:[^/]+\.(?:json|md)|LICENSE|dist\/.+\.js|typings\/[a-z]+\.d\.ts)$/;

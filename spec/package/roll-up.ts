@@ -12,7 +12,11 @@ export interface RollUp {
 }
 
 /** The entries of the package, and the file of `lib/` that lists what each exports. */
-const entries: Readonly<Record<string, string>> = { index: 'index', testing: 'testing/index' };
+const entries: Readonly<Record<string, string>> = {
+  index: 'index',
+  incidents: 'incidents/index',
+  testing: 'testing/index',
+};
 
 const compilerOptions: Readonly<Record<string, unknown>> = {
   target: 'es2023',

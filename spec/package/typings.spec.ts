@@ -40,7 +40,7 @@ describe('typings/', () => {
   });
 
   it('makes one file per entry, which only re-exports from the roll-up', () => {
-    expect([...made.files.keys()]).to.deep.equal(['api.d.ts', 'index.d.ts', 'testing.d.ts']);
+    expect([...made.files.keys()]).to.deep.equal(['api.d.ts', 'index.d.ts', 'incidents.d.ts', 'testing.d.ts']);
     const source =
       "export { b, type C, a as d } from './x.js';\nexport type { E } from './y.js';\nexport type * from './z.js';\n";
     const read = (specifier: string): string =>

@@ -56,7 +56,7 @@ describe('a parked pull tries again', () => {
         ...request,
       })
       .then(
-        (why) => (resumed = { why, afterMs: monotonicMs() - sinceMs }),
+        ({ why }) => (resumed = { why, afterMs: monotonicMs() - sinceMs }),
         (error: unknown) => (resumed = { why: String(error), afterMs: monotonicMs() - sinceMs }),
       );
     await time.passMs(0);

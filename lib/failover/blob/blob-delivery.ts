@@ -61,6 +61,8 @@ export class BlobDelivery {
   #ask: Ask | null = null;
   #permit: Permit | null = null;
   #mustYield = false;
+  /** An operator wants somebody else to be asked instead of the one whose turn it is. */
+  #isOutranked = false;
 
   constructor(context: HeartContext, assembly: Assembly, listener: DeliveryListener) {
     this.#context = context;
@@ -82,8 +84,15 @@ export class BlobDelivery {
     const { signal } = this.#context;
     const watch = new HeadWatch(this.#context, (late, delayMs) => this.#startHedge(ask, late, delayMs));
     this.#ask = ask;
-    const stopListening = this.#context.sources.onSuspicion(this.#window.tell);
-    const hadFailed = this.#context.sources.hasFailed(ask.candidate, 'layers');
+    const { sources } = this.#context;
+    const stops = [
+      sources.onSuspicion(this.#window.tell),
+      sources.onSteered(() => {
+        this.#moveAway(ask);
+      }),
+    ];
+    this.#isOutranked = false;
+    const hadFailed = sources.hasFailed(ask.candidate, 'layers');
     const proof = new Proof();
     let own: Flight | null = null;
     let isFirst = true;
@@ -119,7 +128,7 @@ export class BlobDelivery {
         await this.#news();
       }
     } finally {
-      stopListening();
+      for (const stop of stops) stop();
       watch.close();
       this.#leave();
     }
@@ -190,7 +199,7 @@ export class BlobDelivery {
   #mustLeave(ask: Ask, hadFailed: boolean): boolean {
     const { candidate, isAlone } = ask;
     const { sources } = this.#context;
-    if (!this.#listener.eligible().includes(candidate)) return true;
+    if (this.#isOutranked || !this.#listener.eligible().includes(candidate)) return true;
     const isWell = !sources.isSuspect(candidate, 'layers') && (hadFailed || !sources.hasFailed(candidate, 'layers'));
     return !isAlone && !isWell && this.#hasOthers(ask, candidate);
   }
@@ -202,10 +211,12 @@ export class BlobDelivery {
 
   /** Those that neither failed nor are suspect, but for this one. */
   #trusted(but: Candidate): readonly Candidate[] {
+    return this.#listener.eligible().filter((other) => other !== but && this.#isTrusted(other));
+  }
+
+  #isTrusted(candidate: Candidate): boolean {
     const { sources } = this.#context;
-    return this.#listener
-      .eligible()
-      .filter((other) => other !== but && !sources.hasFailed(other, 'layers') && !sources.isSuspect(other, 'layers'));
+    return !sources.hasFailed(candidate, 'layers') && !sources.isSuspect(candidate, 'layers');
   }
 
   /** Those that may bring what comes later: one, unless the pull draws from all at once. */
@@ -263,6 +274,19 @@ export class BlobDelivery {
       return;
     }
     this.#hedge.begin(late, this.#startBeside(candidate, offset, offset + bytes), delayMs);
+  }
+
+  /** An operator changed whom to ask: whoever is not to bring these bytes any more stops where it is. */
+  #moveAway(ask: Ask): void {
+    const { sources } = this.#context;
+    const eligible = this.#listener.eligible();
+    const [first] = eligible.filter((other) => other === ask.candidate || this.#isTrusted(other));
+    this.#isOutranked = first !== undefined && first !== ask.candidate && !ask.isAlone && ask.mayLeaveFor(first);
+    for (const flight of this.#window.open) {
+      const isLeft = this.#isOutranked && flight.candidate === ask.candidate;
+      if (isLeft || sources.isBarred(flight.candidate, 'layers')) flight.cut();
+    }
+    this.#window.tell();
   }
 
   /** One that was late elsewhere is late here too: whatever it was to bring is for those who are trusted. */

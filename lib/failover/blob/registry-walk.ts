@@ -246,7 +246,8 @@ export class RegistryWalk {
   #takeOver(candidate: Candidate): void {
     const from = this.#holder;
     if (from === null || from === candidate) return;
-    const reason = this.#lost?.judgement.reason ?? this.#context.sources.lastReason(from);
+    const { sources } = this.#context;
+    const reason = this.#lost?.judgement.reason ?? sources.whyPassed(from, 'layers') ?? sources.lastReason(from);
     this.#moveWork(from, candidate, reason);
   }
 

@@ -57,7 +57,7 @@ async function walk(
   signal.throwIfAborted();
   const running = new Map<Candidate, Asked>();
   const asked: Candidate[] = [];
-  const waiting = [...candidates];
+  let waiting = [...candidates];
   const hedges = new Set<Candidate>();
   let winner: Candidate | null = null;
   /** The one whose work whoever answers takes over: the first that was asked. */
@@ -84,6 +84,15 @@ async function walk(
       if (running.has(candidate)) sources.suspect(candidate, 'metadata');
     }
   };
+
+  /** An operator changed whom to ask: whoever is not to be asked any more is not waited for either. */
+  const stopSteering = sources.onSteered(() => {
+    const order = sources.order('metadata');
+    waiting = order.filter((candidate) => waiting.includes(candidate));
+    for (const { candidate, abort } of running.values()) {
+      if (!order.includes(candidate)) abort.abort(new SteeredAwayError());
+    }
+  });
 
   signal.addEventListener('abort', abortAll, { once: true });
   try {
@@ -117,10 +126,16 @@ async function walk(
     }
     return null;
   } finally {
+    stopSteering();
     signal.removeEventListener('abort', abortAll);
     if (signal.aborted) abortAll();
     for (const candidate of hedges) sources.hedged(candidate, objectOf(wanted), candidate === winner ? 'won' : 'lost');
   }
+}
+
+/** What a request is ended with that an operator does not want any more. */
+class SteeredAwayError extends Error {
+  override readonly name = 'SteeredAwayError';
 }
 
 function start(context: HeartContext, wanted: WantedManifest, candidate: Candidate): Asked {
@@ -192,6 +207,9 @@ function tookOver(
   )?.reason;
   // One that was overtaken has not failed yet; it gets the reason its limit would have given.
   const late = { kind: 'limit', limit: 'metadata.requestMs', value: lateAfterMs ?? 0, bytes: 0 } as const;
-  const reason = lastReason ?? judge({ evidence: late, phase: 'metadata' }, { registry: from.registry, object }).reason;
+  const reason =
+    lastReason ??
+    context.sources.whyPassed(from, 'metadata') ??
+    judge({ evidence: late, phase: 'metadata' }, { registry: from.registry, object }).reason;
   context.sources.movedOver({ phase: 'metadata', from: from.registry, to: to.registry, reason, bytesKept: 0, object });
 }

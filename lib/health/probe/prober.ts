@@ -207,7 +207,7 @@ export function createProber(options: ProberOptions): Prober {
     const health = circuits.health().find((each) => each.registry === registry && each.phase === phase);
     const client = clientOf(registry);
     if (health === undefined || client === null || !isToBeWatched(health)) return;
-    if (dueAtMs(health, watch) > monotonicMs()) return;
+    if (health.state === 'open' || dueAtMs(health, watch) > monotonicMs()) return;
     const seenBy = health.state === 'closed' ? 'canary' : 'probe';
     let bytes = 0;
     const result = await probeRegistry({

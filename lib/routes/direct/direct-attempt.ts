@@ -26,6 +26,8 @@ export interface DirectAttempt {
   /** No other registry is left that could do better. */
   readonly isLast: boolean;
   readonly signal: AbortSignal;
+  /** Calls back when an operator does not want this registry any more; returns what stops it. */
+  readonly whenUnwanted: (listener: () => void) => () => void;
   /** Called after each line. */
   readonly onLine: (line: EngineProgress, step: DirectStep, phases: DirectPhases) => void;
 }
@@ -33,6 +35,8 @@ export interface DirectAttempt {
 /** How it ended, and how far it was. */
 export type DirectOutcome =
   | { readonly kind: 'pulled'; readonly phases: DirectPhases }
+  /** An operator wants others to be asked. */
+  | { readonly kind: 'unwanted' }
   | { readonly kind: 'late'; readonly late: LatePull; readonly phases: DirectPhases }
   | { readonly kind: 'failed'; readonly failure: EngineFailure; readonly phases: DirectPhases };
 
@@ -52,7 +56,11 @@ export async function attemptDirectPull(attempt: DirectAttempt): Promise<DirectO
   signal.throwIfAborted();
   using work = deriveAbort(signal);
   const phases = followDirectPull(store);
-  const expiry: { late: LatePull | null } = { late: null };
+  const expiry: { late: LatePull | null; isUnwanted: boolean } = { late: null, isUnwanted: false };
+  const stopListening = attempt.whenUnwanted(() => {
+    expiry.isUnwanted = true;
+    work.abort(new Error('an operator wants others to be asked'));
+  });
   const watch = watchPull(attempt, phases, (late) => {
     expiry.late = late;
     work.abort(new Error(`${late.limit} has expired`));
@@ -66,10 +74,12 @@ export async function attemptDirectPull(attempt: DirectAttempt): Promise<DirectO
     return { kind: 'pulled', phases };
   } catch (error) {
     if (signal.aborted) throw signal.reason;
+    if (expiry.isUnwanted) return { kind: 'unwanted' };
     if (expiry.late !== null) return { kind: 'late', late: expiry.late, phases };
     if (error instanceof EngineFailure) return { kind: 'failed', failure: error, phases };
     throw error;
   } finally {
+    stopListening();
     watch.end();
   }
 }

@@ -112,6 +112,12 @@ export class DirectPlace {
     }
   }
 
+  /** An operator does not want it to be asked: it would have to serve both phases. */
+  get isBarred(): boolean {
+    const { sources } = this.#request.context;
+    return sources.isBarred(this.candidate, 'metadata') || sources.isBarred(this.candidate, 'layers');
+  }
+
   async #try(before: ReadonlySet<string>, isLast: boolean, mayRepeat: boolean): Promise<Brought | 'again'> {
     const { context, limits } = this.#request;
     const { pulled, traits, blame } = this.#asked;
@@ -129,6 +135,10 @@ export class DirectPlace {
         muteMs: this.#muteMs(),
         isLast,
         signal,
+        whenUnwanted: (listener) =>
+          context.sources.onSteered(() => {
+            if (this.isBarred) listener();
+          }),
         onLine: this.#follow(),
       });
       if (outcome.kind === 'pulled') return { kind: 'delivered', delivered: await this.#named(outcome.phases, before) };
@@ -137,6 +147,7 @@ export class DirectPlace {
       throw error;
     }
     await this.#forget(before);
+    if (outcome.kind === 'unwanted') return { kind: 'next', mayHaveUnpacked: false };
     const of = {
       registry: this.candidate.registry,
       object: pulled.object,

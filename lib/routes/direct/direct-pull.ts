@@ -65,12 +65,13 @@ export class DirectPull {
       /** Were ended though the engine may have been unpacking: asked again, with time for that, when no other could. */
       const patient: DirectPlace[] = [];
       for (const place of ready) {
+        if (place.isBarred) continue;
         const isLast = place === ready.at(-1) && patient.length === 0;
         const brought = await this.#from(place, isLast, blame);
         if (brought.kind === 'delivered') return brought.delivered;
         if (brought.mayHaveUnpacked && !isLast) patient.push(place);
       }
-      for (const place of patient) {
+      for (const place of patient.filter(({ isBarred }) => !isBarred)) {
         const brought = await this.#from(place, true, blame);
         if (brought.kind === 'delivered') return brought.delivered;
       }

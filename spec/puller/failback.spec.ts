@@ -1,0 +1,110 @@
+import { expect } from 'chai';
+import type { CircuitHealth } from '../../lib/health/circuit.js';
+import { layers } from '../../lib/testing/fault-groups.js';
+import type { RegistryDouble } from '../../lib/testing/registry-double.js';
+import { seededImage } from '../../lib/testing/seeded-image.js';
+import { until } from '../support/until.js';
+import { type RecordedPuller, usePullRig } from './pull-rig.js';
+
+const count = 50;
+const images = Object.fromEntries(
+  Array.from({ length: count }, (_, n) => [
+    `team/app:${n}`,
+    seededImage({ layers: 1, bytes: 150_000, seed: `failback ${n}` }),
+  ]),
+);
+const coolDownMs = 1_000;
+const probeMs = 100;
+
+describe('a registry whose layers are dead', function () {
+  this.timeout(60_000);
+  const rig = usePullRig();
+  let first: RegistryDouble;
+  let second: RegistryDouble;
+  let registries: readonly string[];
+
+  beforeEach(async () => {
+    [first, second] = (await Promise.all([1, 2].map(() => rig.registry({ images })))) as [
+      RegistryDouble,
+      RegistryDouble,
+    ];
+    registries = [`${first.host}/team`, `${second.host}/team`];
+  });
+
+  const open = (): RecordedPuller =>
+    rig.puller({
+      registries,
+      timeouts: { layers: { firstByteMs: 1_000, stallMs: 300 } },
+      transfer: { hedge: { layersMs: Infinity } },
+      health: { coolDownMs, maxCoolDownMs: coolDownMs, probe: { intervalMs: probeMs } },
+    });
+  const pull = (puller: RecordedPuller, n: number): ReturnType<RecordedPuller['pullWithFailover']> =>
+    puller.pullWithFailover(`${first.host}/team/app:${n}`);
+  const stateOf = (puller: RecordedPuller): CircuitHealth | undefined =>
+    puller.health().find(({ registry, phase }) => registry === registries[0] && phase === 'layers');
+  const blobsAskedOf = (registry: RegistryDouble): number =>
+    registry.requests.filter(({ kind }) => kind === 'blob').length;
+
+  it('is left alone but for one probe per cool-down, its metadata stays in use, and no pull waits for it again', async () => {
+    const puller = open();
+    // Healthy first, so that there is something to probe.
+    await pull(puller, 0);
+    await first.setFaults([layers.stall({ afterBytes: 60_000 })]);
+    for (let n = 1; stateOf(puller)?.state !== 'open'; n += 1) await pull(puller, n);
+    const openedAtMs = Date.now();
+    const asked = blobsAskedOf(first);
+    const manifests = first.requests.filter(({ kind }) => kind === 'manifest').length;
+    for (let n = 10; n < count; n += 1) {
+      const { failovers, served } = await pull(puller, n);
+      expect(failovers, `pull ${n}`).to.deep.equal([]);
+      expect(served.map(({ registry }) => registry)).to.deep.equal(registries);
+    }
+    const coolDowns = Math.ceil((Date.now() - openedAtMs) / (coolDownMs * 0.8));
+    expect(blobsAskedOf(first) - asked).to.be.at.most(coolDowns);
+    expect(first.requests.filter(({ kind }) => kind === 'manifest').length - manifests).to.equal(count - 10);
+  });
+
+  it('is found to be well without any pull, at the offset where it failed, and serves again', async () => {
+    const puller = open();
+    await pull(puller, 0);
+    await first.setFaults([layers.stall({ afterBytes: 60_000 })]);
+    for (let n = 1; stateOf(puller)?.state !== 'open'; n += 1) await pull(puller, n);
+    const before = first.requests.length;
+    await until(
+      () => puller.heard.filter(({ type }) => type === 'circuit:opened').length > 1,
+      'the probe that failed has opened it again',
+    );
+    const probes = first.requests.slice(before).filter(({ kind }) => kind === 'blob');
+    expect(probes).to.not.have.length(0);
+    const healedAtMs = Date.now();
+    await first.setFaults([]);
+    await until(() => stateOf(puller)?.state === 'closed', 'it is well');
+    expect(Date.now() - healedAtMs).to.be.below(coolDownMs + 3 * probeMs + 5_000);
+    const closed = puller.heard.find((event) => event.type === 'circuit:closed');
+    expect(closed).to.include({ seenBy: 'probe', phase: 'layers' });
+    const { served, attempts } = await pull(puller, 49);
+    expect(attempts).to.deep.equal([]);
+    expect(served.map(({ registry }) => registry)).to.deep.equal([registries[0]]);
+  });
+
+  it('is known to a host that was restarted, which pays nothing for it again', async () => {
+    const stateDir = `${rig.directory}/state`;
+    const options = {
+      registries,
+      stateDir,
+      timeouts: { layers: { firstByteMs: 1_000, stallMs: 300 } },
+      transfer: { hedge: { layersMs: Infinity } },
+    };
+    await first.setFaults([layers.stall({ afterBytes: 60_000 })]);
+    const before = rig.puller(options);
+    for (const n of [0, 1]) await pull(before, n);
+    await before.close();
+    const asked = blobsAskedOf(first);
+    const after = rig.puller(options);
+    const { failovers } = await pull(after, 2);
+    expect(failovers).to.deep.equal([]);
+    expect(blobsAskedOf(first)).to.equal(asked);
+    expect(stateOf(after)?.state).to.equal('open');
+    expect(after.heard.find((event) => event.type === 'circuit:opened')).to.include({ seenBy: 'state' });
+  });
+});
