@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -188,6 +189,45 @@ describe('circuits that processes share', () => {
     expect(other.circuits.place(quay, 'metadata')).to.equal('limited');
     expect(other.circuits.nextChangeMs()).to.equal(30_000);
     expect(other.told).to.deep.equal([]);
+  });
+
+  it('agree in the end, whatever each process finds and whenever it looks', async () => {
+    const who = fc.integer({ min: 0, max: 2 });
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('ill' as const, 'good' as const), who }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('load' as const, 'flush' as const), who }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), who: fc.nat({ max: 20_000 }) }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const shared = sharedStore();
+        const processes = [0, 1, 2].map(() => start(shared));
+        for (const each of steps) {
+          const circuits = processes[each.who]?.circuits;
+          if (each.do === 'pass') await time.passMs(each.who);
+          else if (each.do === 'load') await circuits?.load();
+          else if (each.do === 'flush') await circuits?.flush();
+          else circuits?.record(quay, 'layers', each.do === 'good' ? 'good' : { ill: stalled });
+        }
+        for (const { circuits } of processes) await circuits.flush();
+        for (const { circuits } of processes) await circuits.load();
+        const [first, ...others] = processes.map(({ circuits }) => {
+          const { state, sinceMs } = circuits.health().find(({ phase }) => phase === 'layers') ?? {};
+          return { state, sinceMs: state === 'closed' ? null : sinceMs };
+        });
+        for (const other of others) expect(other).to.deep.equal(first);
+        for (const { told } of processes) {
+          const kinds = told.map((each) => each.split(' ')[1]);
+          kinds.forEach((kind, at) => {
+            const before = at === 0 ? 'closed' : kinds[at - 1];
+            expect([`closed opened`, 'opened half-opened', 'half-opened opened', 'half-opened closed']).to.include(
+              `${before} ${kind}`,
+            );
+          });
+        }
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it('keep what an operator holds to each process', async () => {
