@@ -37,6 +37,7 @@ export type * from './events/pull-event.js';
 export type { Control, ControlAct, ControlScope } from './vocabulary/control.js';
 export type { Digest } from './vocabulary/digest.js';
 export type { ErrorCode } from './vocabulary/error-code.js';
+export type { Finding } from './vocabulary/finding.js';
 export type { Operation } from './vocabulary/operation.js';
 export type { Phase, RegistryPhase } from './vocabulary/phase.js';
 export type { Cause, Reason, ReasonCode, Verdict } from './vocabulary/reason.js';

@@ -805,6 +805,22 @@ export declare interface FaultServerOptions {
     readonly port?: number;
 }
 
+/** Whose fault a failure is, and what says so. JSON-safe. */
+export declare interface Finding {
+    /** `unproven`: one alone has seen it, so it may be either. */
+    readonly fault: 'registry' | 'host' | 'unproven';
+    /** One clause for people, to stand after what failed; free of secrets where the names of engines are. */
+    readonly because: string;
+    /**
+     * - `two-engines`: another engine has seen the same
+     * - `probe`: a probe of this process has, or found the registry well
+     * - `others-succeed`: others got what they wanted of this registry, in this phase
+     * - `own-process`: this process has seen it itself, and nobody else anything
+     * - `none`: an engine has seen it by itself, and nobody else anything; or the cause is no registry's
+     */
+    readonly evidence: 'two-engines' | 'probe' | 'own-process' | 'others-succeed' | 'none';
+}
+
 /** When a circuit opens, for how long, and what closes it again. */
 export declare interface HealthOptions {
     /** So many pulls in a row with an `ill` verdict open the circuit; default 2, `Infinity`: only the ratio does. */
@@ -2036,6 +2052,8 @@ export declare interface RegistryFailed extends OfPull<'registry:failed'> {
     readonly object: string;
     readonly elapsedMs: number;
     readonly bytes: number;
+    /** Whose fault it is as far as is known now, by who else fares how there; null unless the verdict is `ill`. */
+    readonly finding: Finding | null;
 }
 
 /** A try that failed. */

@@ -71,6 +71,7 @@ export type {
   ExplainOptions,
   Explanation,
   Failover,
+  Finding,
   HealthOptions,
   HedgeOptions,
   HoldOptions,

@@ -1,6 +1,7 @@
 import type { Control } from '../vocabulary/control.js';
 import type { Digest } from '../vocabulary/digest.js';
 import type { ErrorCode } from '../vocabulary/error-code.js';
+import type { Finding } from '../vocabulary/finding.js';
 import type { Operation } from '../vocabulary/operation.js';
 import type { Phase, RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason, Verdict } from '../vocabulary/reason.js';
@@ -110,6 +111,8 @@ export interface RegistryFailed extends OfPull<'registry:failed'> {
   readonly object: string;
   readonly elapsedMs: number;
   readonly bytes: number;
+  /** Whose fault it is as far as is known now, by who else fares how there; null unless the verdict is `ill`. */
+  readonly finding: Finding | null;
 }
 /** Another registry took work over. Once per pull × phase × from → to, never per blob. */
 export interface PullFailedOver extends OfPull<'pull:failed-over'> {

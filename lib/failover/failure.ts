@@ -1,9 +1,10 @@
 import { ExchangeError } from '../distribution/wire-error.js';
 import { HostFaultError } from '../errors/host-fault-error.js';
 import { evidenceOfHostError } from '../health/host-fault.js';
-import { judge, type Failure, type Judgement } from '../health/verdict.js';
+import { failureOfThrown } from '../health/thrown-failure.js';
+import { judge, type Judgement } from '../health/verdict.js';
 import type { Evidence } from '../vocabulary/evidence.js';
-import type { Phase, RegistryPhase } from '../vocabulary/phase.js';
+import type { RegistryPhase } from '../vocabulary/phase.js';
 import type { Candidate } from './candidate.js';
 
 /** The engine's side failed while bytes were handed over: never the registry's fault. */
@@ -17,7 +18,7 @@ export class SinkError extends Error {
 
 /** Judges whatever was thrown while a candidate was asked for an object. */
 export function judgeThrown(thrown: unknown, candidate: Candidate, phase: RegistryPhase, object: string): Judged {
-  const failure = failureOf(thrown, phase);
+  const failure = failureOfThrown(thrown, phase);
   const detail = thrown instanceof ExchangeError ? thrown.detail : undefined;
   const judgement = judge(failure, {
     registry: candidate.registry,
@@ -33,13 +34,6 @@ export interface Judged {
   /** The phase whose health it counts against. */
   readonly phase: RegistryPhase;
   readonly evidence: Evidence;
-}
-
-function failureOf(thrown: unknown, phase: Phase): Failure {
-  if (thrown instanceof ExchangeError) return { evidence: thrown.evidence, phase: thrown.phase };
-  const host = evidenceOfHostError(thrown);
-  if (host !== null) return { evidence: host, phase };
-  return { evidence: { kind: 'unexpected', name: thrown instanceof Error ? thrown.name : typeof thrown }, phase };
 }
 
 /** What ends the pull when the verdict is `stop`. */

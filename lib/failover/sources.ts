@@ -1,6 +1,6 @@
 import { epochMs, monotonicMs } from '../clock/time.js';
 import type { RegistryPhase } from '../vocabulary/phase.js';
-import type { Reason } from '../vocabulary/reason.js';
+import type { Reason, ReasonCode } from '../vocabulary/reason.js';
 import type { Attempt, Failover, Served } from '../vocabulary/report.js';
 import type { Candidate } from './candidate.js';
 import { Contribution } from './contribution.js';
@@ -43,6 +43,15 @@ interface SourceState {
 
 /** Beside one that brings ten times as much a registry is too slow, however much that is. */
 const floorShare = 0.1;
+
+/** What a registry that this host does not reach looks like, before it is known whose fault that is. */
+const unreachedCodes: ReadonlySet<ReasonCode> = new Set([
+  'connection-timed-out',
+  'host-unreachable',
+  'egress-down',
+  'dns-failed',
+  'dns-down',
+]);
 
 /** After those that never failed, before the first that did. */
 const suspectRank = 0.5;
@@ -193,6 +202,8 @@ export class Sources {
           state.missing.add(object);
           this.#observer.replicaMissing(candidate.registry, phase, object);
         }
+        // Nobody is blamed, but whoever was not reached once need not be waited for by the next object too.
+        if (unreachedCodes.has(judgement.reason.code)) this.#sendLast(candidate, phase);
         break;
       case 'again':
       case 'stop':

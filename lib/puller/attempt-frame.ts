@@ -58,7 +58,13 @@ export interface AttemptFrame extends Disposable {
 export function openAttempt(parts: PullerParts, request: AttemptRequest): AttemptFrame {
   const { job, pullId, callers, progress, stopwatch } = request;
   const { engine } = job;
-  const observer = observeHeart(pullId, callers, progress, parts.circuits);
+  const observer = observeHeart({
+    pullId,
+    callers,
+    progress,
+    parts,
+    viaEngine: request.route.route === 'direct',
+  });
   const abort: DerivedAbort = deriveAbort(request.signal);
   const context = openHeart(parts, { ...request, signal: abort.signal }, observer);
   request.onSources(context.sources);

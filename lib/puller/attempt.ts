@@ -18,7 +18,7 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
   const { route } = request;
   const { sources } = frame.context;
   try {
-    return await recordingGood(parts, sources, request, () =>
+    return await recordingGood(parts, sources, { ...request, viaEngine: route.route === 'direct' }, () =>
       route.route === 'direct' ? attemptDirect(frame, route.engine) : carry(frame, route),
     );
   } finally {
@@ -33,7 +33,7 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
 export async function recordingGood<T>(
   parts: PullerParts,
   sources: Sources,
-  { job, callers }: Pick<AttemptRequest, 'job' | 'callers'>,
+  { job, callers, viaEngine }: Pick<AttemptRequest, 'job' | 'callers'> & { readonly viaEngine: boolean },
   work: () => Promise<T>,
 ): Promise<T> {
   const end = parts.running.add({ sources, replan: () => planPull(parts, job, callers, { trial: false }) });
@@ -41,7 +41,7 @@ export async function recordingGood<T>(
     return await work();
   } finally {
     end();
-    recordGood(parts, sources);
+    recordGood(parts, sources, { engine: job.engine.id, viaEngine });
   }
 }
 
@@ -89,10 +89,16 @@ async function bringLayers(frame: AttemptFrame, route: CarryingRoute, tree: Imag
   return run;
 }
 
-function recordGood(parts: PullerParts, sources: Sources): void {
+function recordGood(
+  parts: PullerParts,
+  sources: Sources,
+  who: { readonly engine: string; readonly viaEngine: boolean },
+): void {
   for (const candidate of sources.candidates) {
     for (const phase of registryPhases) {
-      if (sources.isGood(candidate, phase)) parts.circuits.record(candidate.registry, phase, 'good');
+      if (!sources.isGood(candidate, phase)) continue;
+      parts.attribution.succeeded({ registry: candidate.registry, phase, ...who });
+      parts.circuits.record(candidate.registry, phase, 'good');
     }
   }
 }

@@ -7,6 +7,7 @@ import { HedgeGate } from '../failover/hedge.js';
 import { SharedFetches } from '../failover/shared/shared-fetch.js';
 import { createTransferBudget } from '../failover/transfer-budget.js';
 import { ConnectionRamps } from '../failover/transfer.js';
+import { createAttribution } from '../health/attribution.js';
 import { createCircuits } from '../health/circuit.js';
 import { circuitsDocument } from '../health/circuits-document.js';
 import { createControls } from '../health/control/controls.js';
@@ -81,6 +82,9 @@ export function composeParts(
     },
     { registries: contacted, document: store.document(circuitsDocument) },
   );
+  const attribution = createAttribution(({ registry, phase, reason }) => {
+    circuits.record(registry, phase, { ill: reason });
+  });
   const carPark = new CarPark(circuits, settings.health.coolDownMs, settings.resumeAtOnce);
   const controls = createControls({
     replicaSets: controlledSets(settings),
@@ -123,6 +127,7 @@ export function composeParts(
     clients,
     addresses: createKeptAddresses(transport),
     circuits,
+    attribution,
     hedge,
     budget: createTransferBudget(settings.transfer),
     ramps: new ConnectionRamps(settings.transfer.connectionsPerBlob, (registry) => hedge.isFar(registry)),
@@ -145,6 +150,8 @@ export function composeParts(
             settings.replicaSets.registries.find((registry) => registry.prefix === prefix),
           ),
         registries: contacted,
+        onProbed: ({ registry, phase, outcome }) =>
+          attribution.probed(registry, phase, outcome === 'good' ? 'good' : 'ill'),
         onLooked: ({ result, ...look }) =>
           bus.emit({
             type: 'registry:probed',

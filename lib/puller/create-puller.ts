@@ -47,6 +47,8 @@ export function createPullerIn(surroundings: PullerSurroundings, options: Puller
   const parts = composeParts(settings, bus, ending.signal, surroundings.resolve);
   // A double contacts nobody.
   const prober = startWork === startPull ? parts.startProbes() : null;
+  // What was ill before a restart is probed though nobody pulls.
+  if (settings.stateDir !== null) void parts.refresh();
   const record = recordIncidents(parts, bus);
   const joins = new Joins();
   const calls = new Set<Promise<unknown>>();

@@ -2,8 +2,8 @@ import { createLog } from '../log/log.js';
 import { epochMs, monotonicMs } from '../clock/time.js';
 import type { HeartObserver } from '../failover/heart-observer.js';
 import type { PullResumed } from '../events/pull-event.js';
-import type { Circuits } from '../health/circuit.js';
 import type { Callers } from './callers.js';
+import type { PullerParts } from './parts.js';
 import type { Progress } from './progress.js';
 
 const log = createLog('pull');
@@ -14,8 +14,20 @@ export interface PullObserver extends HeartObserver {
   stopWaiting(): void;
 }
 
+/** Whose heart is observed. */
+export interface Observed {
+  readonly pullId: string;
+  readonly callers: Callers;
+  readonly progress: Progress;
+  readonly parts: Pick<PullerParts, 'circuits' | 'attribution'>;
+  /** The engine fetches by itself. */
+  readonly viaEngine: boolean;
+}
+
 /** Turns what the heart tells into events, books and health. */
-export function observeHeart(pullId: string, callers: Callers, progress: Progress, circuits: Circuits): PullObserver {
+export function observeHeart({ pullId, callers, progress, parts, viaEngine }: Observed): PullObserver {
+  const { circuits, attribution } = parts;
+  const engine = callers.scopes[0]?.engine ?? '';
   /** Several blobs wait at the same time; the pull is parked once. */
   let waitingSinceMs: number | null = null;
   const goOn = (why: PullResumed['why']): void => {
@@ -30,7 +42,12 @@ export function observeHeart(pullId: string, callers: Callers, progress: Progres
         verdict: attempt.verdict,
         why: attempt.reason.message,
       });
-      callers.tell({ type: 'registry:failed', ...attempt });
+      const { registry, phase, reason, verdict } = attempt;
+      const finding =
+        verdict === 'ill' && phase !== 'extract'
+          ? attribution.failed({ registry, phase, engine, viaEngine, reason, isCounted: true })
+          : null;
+      callers.tell({ type: 'registry:failed', ...attempt, finding });
     },
     failedOver: (failover) => {
       layersLog(pullId, 'failed over', { ...failover, reason: failover.reason.message });
@@ -44,6 +61,9 @@ export function observeHeart(pullId: string, callers: Callers, progress: Progres
       progress.kept(digest, bytes);
     },
     ill: (registry, phase, reason) => {
+      // What one engine alone suffers where others fare well is no illness of the registry.
+      const finding = attribution.last(registry, phase);
+      if (viaEngine && finding?.fault === 'host') return;
       circuits.record(registry, phase, { ill: reason });
     },
     limited: (registry, phase, untilMs) => {

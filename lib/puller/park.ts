@@ -198,7 +198,7 @@ export class CarPark implements ParkedPulls {
   /** Tells a circuit that got better from any other change. */
   #onChange(better: (why: ResumeCause) => void, other: () => void): () => void {
     const count = (): { readonly ill: number; readonly open: number } => {
-      const states = this.#circuits.health().map(({ state }) => state);
+      const states = this.#circuits.health().map(({ state, heldAs }) => heldAs ?? state);
       return {
         ill: states.filter((state) => state !== 'closed').length,
         open: states.filter((state) => state === 'open').length,

@@ -5,6 +5,7 @@ import type { HedgeGate } from '../failover/hedge.js';
 import type { DigestMemory } from '../failover/manifest/resolve-image.js';
 import type { SharedFetches } from '../failover/shared/shared-fetch.js';
 import type { TransferBudget } from '../failover/transfer-budget.js';
+import type { Attribution } from '../health/attribution.js';
 import type { Circuits } from '../health/circuit.js';
 import type { Controls } from '../health/control/controls.js';
 import type { ProbeTargets } from '../health/probe/probe-targets.js';
@@ -24,6 +25,7 @@ export interface PullerParts {
   readonly clients: Clients;
   readonly addresses: KeptAddresses;
   readonly circuits: Circuits;
+  readonly attribution: Attribution;
   readonly hedge: HedgeGate;
   readonly budget: TransferBudget;
   readonly ramps: ConnectionRamps;

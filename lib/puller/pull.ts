@@ -141,10 +141,12 @@ export class Pull {
     if (this.#job.credentials === null || why === 'never') return true;
     const request = await this.#walk(this.#plan());
     if (why === 'exhausted') return !isDenied(request, this.attempts);
-    const observer = observeHeart(request.pullId, request.callers, this.#progress, this.#parts.circuits);
+    const observer = observeHeart({ ...request, parts: this.#parts, progress: this.#progress, viaEngine: false });
     const context = openHeart(this.#parts, request, observer);
     this.#views.push(context.sources);
-    await recordingGood(this.#parts, context.sources, request, () => proveAccess(context, request, cached));
+    await recordingGood(this.#parts, context.sources, { ...request, viaEngine: false }, () =>
+      proveAccess(context, request, cached),
+    );
     return true;
   }
 

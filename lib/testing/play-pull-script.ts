@@ -164,7 +164,7 @@ class ScriptedPull {
     }
     if (verdict === 'limited') circuits.limit(registry, phase, monotonicMs() + (retryAfterMs ?? 0));
     const { atMs: _, ...told } = attempt;
-    this.#run.callers.tell({ type: 'registry:failed', ...told });
+    this.#run.callers.tell({ type: 'registry:failed', ...told, finding: null });
     return attempt;
   }
 

@@ -77,8 +77,8 @@ describe('the numbers of a day', () => {
     const full: Reason = { cause: 'host-disk', code: 'disk-full', message: 'full' };
     const { failedAttempts, hostBlamed } = measure(
       told([
-        { type: 'registry:failed', ...scope('1'), ...attempt, reason: stalled },
-        { type: 'registry:failed', ...scope('1'), ...attempt, reason: full },
+        { type: 'registry:failed', ...scope('1'), ...attempt, finding: null, reason: stalled },
+        { type: 'registry:failed', ...scope('1'), ...attempt, finding: null, reason: full },
       ]),
     );
     expect({ failedAttempts, hostBlamed }).to.deep.equal({ failedAttempts: 2, hostBlamed: 1 });

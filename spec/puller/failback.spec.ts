@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { CircuitHealth } from '../../lib/health/circuit.js';
-import { layers } from '../../lib/testing/fault-groups.js';
+import { layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import { until } from '../support/until.js';
@@ -85,6 +85,31 @@ describe('a registry whose layers are dead', function () {
     const { served, attempts } = await pull(puller, 49);
     expect(attempts).to.deep.equal([]);
     expect(served.map(({ registry }) => registry)).to.deep.equal([registries[0]]);
+  });
+
+  it('is unproven on the first engine, is the storage of the registry with the second, and both phases heal', async () => {
+    const puller = open();
+    const on = (n: number, host: string): ReturnType<RecordedPuller['pullWithFailover']> =>
+      puller.pullWithFailover(`${first.host}/team/app:${n}`, { engine: rig.engine(host) });
+    const findings = () => puller.heard.flatMap((event) => (event.type === 'registry:failed' ? [event] : []));
+    await on(0, 'host-1');
+    await first.setFaults([layers.stall({ afterBytes: 60_000 })]);
+    await on(1, 'host-1');
+    expect(findings().map(({ finding }) => finding?.fault)).to.deep.equal(['unproven']);
+    await on(2, 'host-2');
+    const second = findings().at(-1);
+    expect(second?.reason.cause).to.equal('registry-storage');
+    expect(second?.finding).to.include({ fault: 'registry', evidence: 'two-engines' });
+    expect(stateOf(puller)?.state).to.equal('open');
+
+    await first.setFaults([layers.stall({ afterBytes: 60_000 }), metadata.status(503)]);
+    for (const n of [3, 4]) await on(n, 'host-2');
+    const states = (): readonly string[] =>
+      puller.health().flatMap(({ registry, state }) => (registry === registries[0] ? [state] : []));
+    expect(states(), 'metadata by itself, later').to.not.include('closed');
+    await first.setFaults([]);
+    await until(() => states().every((state) => state === 'closed'), 'both are well');
+    expect(puller.heard.filter(({ type }) => type === 'pull:failed')).to.deep.equal([]);
   });
 
   it('is known to a host that was restarted, which pays nothing for it again', async () => {

@@ -3,11 +3,11 @@ import {
   createAttribution,
   sightMemoryMs,
   type Attribution,
-  type Finding,
   type ProvenFault,
   type SeenFailure,
 } from '../../../lib/health/attribution.js';
 import { culpritOf } from '../../../lib/health/cause.js';
+import type { Finding } from '../../../lib/vocabulary/finding.js';
 import type { Cause, Reason } from '../../../lib/vocabulary/reason.js';
 import { startFakeTime, type FakeTime } from '../../support/fake-time.js';
 

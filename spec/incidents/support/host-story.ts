@@ -132,6 +132,7 @@ export class HostStory {
     this.tell({
       ...pull,
       type: 'registry:failed',
+      finding: null,
       registry,
       phase,
       reason,
