@@ -13,7 +13,7 @@ import type { StateDocument } from './state-document.js';
 import { maxRetryAfterMs } from './verdict.js';
 
 export type { CircuitHealth } from './circuit-health.js';
-export type { CircuitChange, CircuitListeners } from './circuit-steps.js';
+export type { CircuitListeners } from './circuit-steps.js';
 export { plansPerTrial, type CircuitPlace } from './known-circuit.js';
 
 /**
