@@ -52,6 +52,7 @@ export declare interface Bandwidth {
     readonly latencyMs?: number;
 }
 
+/** What a ban may say. */
 export declare interface BanOptions extends ControlOptions {
     /** Also when no other registry is left: such pulls find nobody to ask. Default false. */
     readonly force?: boolean;
@@ -868,6 +869,7 @@ export declare interface HedgeOptions {
     readonly budget?: number;
 }
 
+/** What a hold says. */
 export declare interface HoldOptions extends Omit<ControlOptions, 'scope'> {
     /** A circuit is the same for all pulls: a hold has no other scope. Default: both phases. */
     readonly scope?: Pick<ControlScope, 'phase'>;

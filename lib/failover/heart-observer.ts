@@ -14,6 +14,8 @@ export interface HeartObserver {
   bytesKept(digest: Digest, bytes: number): void;
   /** A registry turned out ill; once per pull × registry × phase. */
   ill(registry: string, phase: RegistryPhase, reason: Reason): void;
+  /** A registry failed, and it may as well have been the engine that asked it. */
+  doubted(registry: string, phase: RegistryPhase, reason: Reason): void;
   /** A registry asks to be left alone; `untilMs` is on the monotonic clock. */
   limited(registry: string, phase: RegistryPhase, untilMs: number): void;
   /** Only registries that want to be left alone are left; the pull waits for the first of them. */

@@ -219,8 +219,9 @@ export class Sources {
   }
 
   /** What failed may have been this candidate's fault: it is not blamed for it, and not good either. */
-  doubt(candidate: Candidate, phase: RegistryPhase): void {
+  doubt(candidate: Candidate, phase: RegistryPhase, reason: Reason): void {
     this.#state(candidate).doubtful.add(phase);
+    this.#observer.doubted(candidate.registry, phase, reason);
   }
 
   /** It was this candidate's fault after all. */

@@ -62,9 +62,14 @@ export function observeHeart({ pullId, callers, progress, parts, viaEngine }: Ob
     },
     ill: (registry, phase, reason) => {
       // What one engine alone suffers where others fare well is no illness of the registry.
-      const finding = attribution.last(registry, phase);
-      if (viaEngine && finding?.fault === 'host') return;
+      if (viaEngine) {
+        const { fault } = attribution.failed({ registry, phase, engine, viaEngine, reason, isCounted: true });
+        if (fault === 'host') return;
+      }
       circuits.record(registry, phase, { ill: reason });
+    },
+    doubted: (registry, phase, reason) => {
+      attribution.failed({ registry, phase, engine, viaEngine, reason, isCounted: false });
     },
     limited: (registry, phase, untilMs) => {
       circuits.limit(registry, phase, untilMs);

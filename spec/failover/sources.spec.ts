@@ -158,11 +158,12 @@ describe('Sources', () => {
     sources.delivered(a, 'layers', 'sha256:x', 10);
     sources.delivered(a, 'metadata', '1', 10);
     expect(sources.isGood(a, 'layers')).to.equal(true);
-    sources.doubt(a, 'layers');
+    const { reason } = judgementOf('ill');
+    sources.doubt(a, 'layers', reason);
+    expect(notebook.of('doubted')).to.deep.equal([['A', 'layers', reason]]);
     expect(sources.isGood(a, 'layers')).to.equal(false);
     expect(sources.isGood(a, 'metadata')).to.equal(true);
     expect(notebook.of('ill')).to.deep.equal([]);
-    const { reason } = judgementOf('ill');
     sources.convict(a, 'layers', reason);
     sources.convict(a, 'layers', reason);
     expect(notebook.of('ill')).to.deep.equal([['A', 'layers', reason]]);

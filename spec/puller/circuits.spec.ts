@@ -178,14 +178,22 @@ describe('the circuits of a puller', () => {
     expect(stateOf(puller, 'layers'), 'nothing has closed it').to.equal('half-open');
   });
 
-  it('open again at the first ill pull while half-open', async () => {
+  it('open again at the first ill probe while half-open, and at the first ill pull where nothing can be probed', async () => {
     await first.setFaults([layers.status(503)]);
     const puller = rig.puller({ registries, health: { coolDownMs: 100, maxCoolDownMs: 100 } });
     await pull(puller, 0);
     await pull(puller, 1);
-    await until(() => stateOf(puller, 'layers') === 'half-open', 'the cool-down is over');
-    await pull(puller, 2);
-    expect(told(puller, 'circuit:opened')).to.equal(2);
+    await until(() => told(puller, 'circuit:opened') > 1, 'a probe has found it ill');
+    expect(puller.heard.findLast(({ type }) => type === 'circuit:opened')).to.include({ seenBy: 'probe' });
+
+    await first.setFaults([metadata.status(503)]);
+    const other = rig.puller({ registries, health: { coolDownMs: 100, maxCoolDownMs: 100 } });
+    await pull(other, 0);
+    await pull(other, 1);
+    await until(() => stateOf(other, 'metadata') === 'half-open', 'the cool-down is over');
+    await pull(other, 2);
+    expect(told(other, 'circuit:opened')).to.equal(2);
+    expect(other.heard.findLast(({ type }) => type === 'circuit:opened')).to.include({ seenBy: 'pull' });
   });
 
   it('hold for pulls that are running: what one learns, the others need not find out', async () => {

@@ -31,11 +31,13 @@ export interface ControlOptions {
   readonly inFlight?: 'move' | 'finish';
 }
 
+/** What a ban may say. */
 export interface BanOptions extends ControlOptions {
   /** Also when no other registry is left: such pulls find nobody to ask. Default false. */
   readonly force?: boolean;
 }
 
+/** What a hold says. */
 export interface HoldOptions extends Omit<ControlOptions, 'scope'> {
   /** A circuit is the same for all pulls: a hold has no other scope. Default: both phases. */
   readonly scope?: Pick<ControlScope, 'phase'>;

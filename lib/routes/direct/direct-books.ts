@@ -91,7 +91,7 @@ export class DirectBooks {
     const { sources } = this.#request.context;
     this.#lastPhase = phase;
     this.#failed.push({ registry: candidate.registry, phase, reason: judgement.reason });
-    if (isUnproven) sources.doubt(candidate, phase);
+    if (isUnproven) sources.doubt(candidate, phase, judgement.reason);
     sources.failed({ candidate, object: this.#object, ...failure });
   }
 

@@ -61,6 +61,7 @@ export function openNotebook(): Notebook {
       limited: note('limited'),
       waiting: note('waiting'),
       waited: note('waited'),
+      doubted: note('doubted'),
       replicaMissing: note('replicaMissing'),
       replicaDiverged: note('replicaDiverged'),
       replicaRepackaged: note('replicaRepackaged'),
