@@ -14,6 +14,7 @@ import { openHeart, type HeartRequest } from './heart-context.js';
 import { observeHeart } from './heart-observer.js';
 import { startLayersDeadline } from './layers-deadline.js';
 import type { PullerParts } from './parts.js';
+import { noteFailed } from './probe-notes.js';
 import type { Progress } from './progress.js';
 import type { Stopwatch } from './stopwatch.js';
 
@@ -58,12 +59,14 @@ export interface AttemptFrame extends Disposable {
 export function openAttempt(parts: PullerParts, request: AttemptRequest): AttemptFrame {
   const { job, pullId, callers, progress, stopwatch } = request;
   const { engine } = job;
+  const trees = new Set<ImageTree>();
   const observer = observeHeart({
     pullId,
     callers,
     progress,
     parts,
     viaEngine: request.route.route === 'direct',
+    onFailed: (failed) => noteFailed(parts.probeTargets, failed, { sources: context.sources, trees }),
   });
   const abort: DerivedAbort = deriveAbort(request.signal);
   const context = openHeart(parts, { ...request, signal: abort.signal }, observer);
@@ -103,7 +106,7 @@ export function openAttempt(parts: PullerParts, request: AttemptRequest): Attemp
           deadline.cancel();
         }
       }),
-    trees: new Set(),
+    trees,
     onBlob: ({ digest }) => {
       progress.isHere(digest);
     },

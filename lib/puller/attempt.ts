@@ -9,7 +9,7 @@ import { openAttempt, resultOf, type AttemptFrame, type AttemptRequest, type Att
 import { lastResortOf, warnOfLastResort, type CarryingRoute } from './engine-route.js';
 import { deliveryOf } from './delivery.js';
 import type { PullerParts } from './parts.js';
-import { noteForProbes } from './probe-notes.js';
+import { noteServed } from './probe-notes.js';
 import { planPull } from './pull-plan.js';
 
 /** Brings the image from the plan's registries into the engine, once. @throws what `resolveImage` and the route do */
@@ -22,7 +22,7 @@ export async function attemptPull(parts: PullerParts, request: AttemptRequest): 
       route.route === 'direct' ? attemptDirect(frame, route.engine) : carry(frame, route),
     );
   } finally {
-    noteForProbes(parts.probeTargets, { reference: request.job.reference, sources, trees: frame.trees });
+    noteServed(parts.probeTargets, { reference: request.job.reference, sources, trees: frame.trees });
   }
 }
 

@@ -1,6 +1,7 @@
 import { createLog } from '../log/log.js';
 import { epochMs, monotonicMs } from '../clock/time.js';
 import type { HeartObserver } from '../failover/heart-observer.js';
+import type { Attempt } from '../vocabulary/report.js';
 import type { PullResumed } from '../events/pull-event.js';
 import type { Callers } from './callers.js';
 import type { PullerParts } from './parts.js';
@@ -22,10 +23,12 @@ export interface Observed {
   readonly parts: Pick<PullerParts, 'circuits' | 'attribution'>;
   /** The engine fetches by itself. */
   readonly viaEngine: boolean;
+  /** Hears of each failure before anything follows from it. */
+  readonly onFailed?: (attempt: Attempt) => void;
 }
 
 /** Turns what the heart tells into events, books and health. */
-export function observeHeart({ pullId, callers, progress, parts, viaEngine }: Observed): PullObserver {
+export function observeHeart({ pullId, callers, progress, parts, viaEngine, onFailed }: Observed): PullObserver {
   const { circuits, attribution } = parts;
   const engine = callers.scopes[0]?.engine ?? '';
   /** Several blobs wait at the same time; the pull is parked once. */
@@ -36,7 +39,9 @@ export function observeHeart({ pullId, callers, progress, parts, viaEngine }: Ob
     waitingSinceMs = null;
   };
   return {
-    attemptFailed: ({ atMs: _, ...attempt }) => {
+    attemptFailed: (failed) => {
+      const { atMs: _, ...attempt } = failed;
+      onFailed?.(failed);
       log(pullId, 'an attempt failed', {
         registry: attempt.registry,
         verdict: attempt.verdict,

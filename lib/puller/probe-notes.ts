@@ -1,7 +1,9 @@
 import type { ImageTree } from '../failover/manifest/image-tree.js';
 import type { Sources } from '../failover/sources.js';
 import type { ProbeTargets } from '../health/probe/probe-targets.js';
+import type { Descriptor } from '../image/descriptor.js';
 import type { Reference } from '../image/reference.js';
+import type { Attempt } from '../vocabulary/report.js';
 
 /** What a pull has learnt. */
 export interface SeenByPull {
@@ -11,13 +13,12 @@ export interface SeenByPull {
   readonly trees: Iterable<ImageTree>;
 }
 
-/** Notes what registries have served, and where they failed: a probe asks for the same again. */
-export function noteForProbes(targets: ProbeTargets, { reference, sources, trees }: SeenByPull): void {
-  const blobs = [...trees].flatMap(({ config, layers }) => [...layers, config]);
+/** Notes what registries have served: a probe asks for the same again. */
+export function noteServed(targets: ProbeTargets, { reference, sources, trees }: SeenByPull): void {
   for (const candidate of sources.candidates) {
     const { registry, repository } = candidate;
     const objects = sources.objectsOf(candidate);
-    const served = blobs.filter(({ digest }) => objects.has(digest));
+    const served = blobsOf(trees).filter(({ digest }) => objects.has(digest));
     const largest = served.toSorted((a, b) => b.size - a.size)[0];
     if (largest !== undefined && sources.isGood(candidate, 'layers')) {
       targets.served(registry, 'layers', { repository, object: largest.digest, size: largest.size });
@@ -28,13 +29,22 @@ export function noteForProbes(targets: ProbeTargets, { reference, sources, trees
     if (manifest !== undefined && sources.isGood(candidate, 'metadata')) {
       targets.served(registry, 'metadata', { repository, object: manifest });
     }
-    const failed = sources.attempts.findLast(
-      (attempt) => attempt.registry === registry && attempt.phase === 'layers' && attempt.verdict === 'ill',
-    );
-    const blob = blobs.find(({ digest }) => digest === failed?.object);
-    if (failed !== undefined && blob !== undefined) {
-      const offset = Math.min(failed.bytes, Math.max(0, blob.size - 1));
-      targets.failedAt(registry, { repository, digest: blob.digest, size: blob.size, offset });
-    }
   }
+}
+
+/** Notes where a registry failed with a blob: a probe looks there. The limit of one that was overtaken may expire after its pull. */
+export function noteFailed(
+  targets: ProbeTargets,
+  { registry, phase, verdict, object, bytes }: Attempt,
+  { sources, trees }: Omit<SeenByPull, 'reference'>,
+): void {
+  const blob = blobsOf(trees).find(({ digest }) => digest === object);
+  const repository = sources.named(registry)?.repository;
+  if (phase !== 'layers' || verdict !== 'ill' || blob === undefined || repository === undefined) return;
+  const offset = Math.min(bytes, Math.max(0, blob.size - 1));
+  targets.failedAt(registry, { repository, digest: blob.digest, size: blob.size, offset });
+}
+
+function blobsOf(trees: Iterable<ImageTree>): readonly Descriptor[] {
+  return [...trees].flatMap(({ config, layers }) => [...layers, config]);
 }

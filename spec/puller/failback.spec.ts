@@ -87,6 +87,19 @@ describe('a registry whose layers are dead', function () {
     expect(served.map(({ registry }) => registry)).to.deep.equal([registries[0]]);
   });
 
+  it('is found to be well though it has served nothing before, and its limit expired after the pull had its layers', async () => {
+    const puller = rig.puller({
+      registries,
+      timeouts: { layers: { firstByteMs: 1_000, stallMs: 800 } },
+      health: { coolDownMs: 300, maxCoolDownMs: 300, probe: { intervalMs: probeMs } },
+    });
+    await first.setFaults([layers.stall({ afterBytes: 60_000 })]);
+    for (const n of [0, 1]) await pull(puller, n);
+    await until(() => stateOf(puller)?.state === 'open', 'its limits have expired');
+    await first.setFaults([]);
+    await until(() => stateOf(puller)?.state === 'closed', 'a probe has found it well');
+  });
+
   it('is unproven on the first engine, is the storage of the registry with the second, and both phases heal', async () => {
     const puller = open();
     const on = (n: number, host: string): ReturnType<RecordedPuller['pullWithFailover']> =>
