@@ -1302,7 +1302,7 @@ export declare type OperationOutcome = 'saved' | 'late' | 'failed' | 'aborted' |
 
 /** An operator acted, or what was said in the control file changed. Holds for the pulls under way too. */
 export declare interface OperatorChanged extends Stamp<'operator:changed'> {
-    /** `refused`: the control file could not be used; what it said before stays in force. */
+    /** `refused`: the control file, or an entry of it, could not be used; without it, what it said before stays in force. */
     readonly change: 'set' | 'released' | 'expired' | 'refused';
     /** Null when the control file was refused. */
     readonly control: Control | null;

@@ -12,3 +12,8 @@ export interface Candidate {
   readonly isAuthority: boolean;
   readonly client: RegistryClient;
 }
+
+/** Those of the candidates that have these prefixes, in the prefixes' order. */
+export function inOrder(candidates: readonly Candidate[], prefixes: readonly string[]): readonly Candidate[] {
+  return prefixes.flatMap((prefix) => candidates.find(({ registry }) => registry === prefix) ?? []);
+}

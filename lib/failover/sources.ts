@@ -8,7 +8,7 @@ import type { FailedTry } from './failed-try.js';
 import type { HeartObserver } from './heart-observer.js';
 import { LinkSpeed } from './link-speed.js';
 import { ObjectListeners, type SourcesListener } from './object-listeners.js';
-import { Steering, type Course, type NewCourse } from './steering.js';
+import { Steering, type Course } from './steering.js';
 
 /** A failover, and the object whose work moved. */
 export type MovedWork = Failover & { readonly object: string };
@@ -63,7 +63,8 @@ const suspectRank = 0.5;
 export class Sources {
   /** All of the plan, also those that an operator has barred. */
   readonly candidates: readonly Candidate[];
-  readonly #steering: Steering;
+  /** Whom an operator lets this pull ask, and in which order: may change while it runs. */
+  readonly steering: Steering;
   readonly #observer: HeartObserver;
   readonly #states = new Map<Candidate, SourceState>();
   readonly #attempts: Attempt[] = [];
@@ -76,7 +77,7 @@ export class Sources {
   constructor(plan: PlannedOrder, observer: HeartObserver) {
     this.#observer = observer;
     this.candidates = plan.candidates ?? plan.metadata;
-    this.#steering = new Steering(this.candidates, plan);
+    this.steering = new Steering(this.candidates, plan);
     for (const candidate of this.candidates) {
       this.#states.set(candidate, {
         failedAt: new Map(),
@@ -101,27 +102,7 @@ export class Sources {
       return state.failedAt.get(phase) ?? (state.suspect.has(phase) ? suspectRank : 0);
     };
     // The sort is stable: the plan's order holds among those that never failed.
-    return this.#steering.order(phase).toSorted((a, b) => rank(a) - rank(b));
-  }
-
-  /** An operator changed whom this pull may ask, and in which order: holds for what is under way too. */
-  steer(course: NewCourse): void {
-    this.#steering.steer(course);
-  }
-
-  /** Hears whenever work under way is to move, since an operator wants it; returns what stops it. */
-  onSteered(listener: () => void): () => void {
-    return this.#steering.onSteered(listener);
-  }
-
-  /** Whether an operator does not want this candidate to be asked. */
-  isBarred(candidate: Candidate, phase: RegistryPhase): boolean {
-    return this.#steering.isBarred(candidate, phase);
-  }
-
-  /** Why an operator had others asked before this candidate; null where nobody did. */
-  whyPassed(candidate: Candidate, phase: RegistryPhase): Reason | null {
-    return this.#steering.whyPassed(candidate, phase);
+    return this.steering.order(phase).toSorted((a, b) => rank(a) - rank(b));
   }
 
   /** The same for a pull that draws from all at once: among those that are well, whoever has the least to do comes first. */
@@ -263,7 +244,11 @@ export class Sources {
 
   /** Whether somebody else, who did not fail in this pull, could serve instead. */
   hasBetter(candidate: Candidate, phase: RegistryPhase): boolean {
-    return this.#steering.order(phase).some((other) => other !== candidate && !this.hasFailed(other, phase));
+    return this.#better(candidate, phase).length > 0;
+  }
+
+  #better(candidate: Candidate, phase: RegistryPhase): readonly Candidate[] {
+    return this.steering.order(phase).filter((other) => other !== candidate && !this.hasFailed(other, phase));
   }
 
   /**
@@ -313,10 +298,8 @@ export class Sources {
 
   /** What one connection to this candidate must bring, in bytes per second, beside those that bring more in this pull. */
   floorBeside(candidate: Candidate): number {
-    const others = this.#steering
-      .order('layers')
-      .filter((other) => other !== candidate && !this.hasFailed(other, 'layers'));
-    return Math.max(0, ...others.map((other) => this.speedOf(other).bytesPerSecond)) * floorShare;
+    const rates = this.#better(candidate, 'layers').map((other) => this.speedOf(other).bytesPerSecond);
+    return Math.max(0, ...rates) * floorShare;
   }
 
   /** A candidate that was asked for an object as the second one, since another was late, was the faster one or not. */

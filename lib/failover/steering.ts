@@ -1,6 +1,6 @@
-import type { RegistryPhase } from '../vocabulary/phase.js';
+import { registryPhases, type RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason } from '../vocabulary/reason.js';
-import type { Candidate } from './candidate.js';
+import { inOrder, type Candidate } from './candidate.js';
 
 /** In which order each phase asks; a candidate that is not in it is barred from that phase. */
 export type Course = Readonly<Record<RegistryPhase, readonly Candidate[]>>;
@@ -44,9 +44,12 @@ export class Steering {
 
   /** Sets a new course. Who listens hears of it when bytes under way are to move. */
   steer({ order, reason, inFlight }: NewCourse): void {
-    const course: Course = { metadata: this.#named(order.metadata), layers: this.#named(order.layers) };
+    const course: Course = {
+      metadata: inOrder(this.candidates, order.metadata),
+      layers: inOrder(this.candidates, order.layers),
+    };
     const before = this.#course;
-    for (const phase of ['metadata', 'layers'] as const) {
+    for (const phase of registryPhases) {
       for (const candidate of this.candidates) {
         if (isPassed(candidate, before[phase], course[phase])) this.#passed.set(keyOf(candidate, phase), reason);
         else if (placeOf(candidate, course[phase]) <= placeOf(candidate, before[phase])) {
@@ -63,10 +66,6 @@ export class Steering {
   onSteered(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  #named(prefixes: readonly string[]): readonly Candidate[] {
-    return prefixes.flatMap((prefix) => this.candidates.find(({ registry }) => registry === prefix) ?? []);
   }
 }
 

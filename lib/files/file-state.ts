@@ -15,3 +15,10 @@ export function fileState(path: string): Promise<BigIntStats | null> {
     }),
   );
 }
+
+/** What tells one state of a file from another; null where there is none. Times of its inode too: a copying tool may keep the others. */
+export function stampOf(state: BigIntStats): string;
+export function stampOf(state: BigIntStats | null): string | null;
+export function stampOf(state: BigIntStats | null): string | null {
+  return state === null ? null : [state.dev, state.ino, state.size, state.mtimeNs, state.ctimeNs].join(' ');
+}

@@ -1,3 +1,4 @@
+import { backgroundSave } from './background-save.js';
 import {
   circuitKey,
   mergeCircuits,
@@ -25,7 +26,6 @@ export function createCircuitKeeper(
 ): CircuitKeeper {
   /** What the disk does not have yet, or will never have while it fails. */
   let unsaved = new Map<string, KeptCircuit>();
-  let saving: Promise<void> | null = null;
   let found: CircuitsState | null = null;
 
   function look(kept: CircuitsState): void {
@@ -34,26 +34,17 @@ export function createCircuitKeeper(
     onFound(kept);
   }
 
-  function save(): Promise<void> {
-    saving ??= saveAll().finally(() => {
-      saving = null;
-    });
-    return saving;
-  }
-
-  /** One write carries everything that came while the one before it was under way. */
-  async function saveAll(): Promise<void> {
-    while (unsaved.size > 0) {
+  const save = backgroundSave(
+    () => unsaved.size > 0,
+    async () => {
       const batch = unsaved;
       unsaved = new Map();
       const kept = await document.update((circuits) => mergeCircuits(circuits, batch.values(), bounds));
-      if (kept === null) {
-        unsaved = new Map([...batch, ...unsaved]);
-        return;
-      }
-      look(kept);
-    }
-  }
+      if (kept === null) unsaved = new Map([...batch, ...unsaved]);
+      else look(kept);
+      return kept !== null;
+    },
+  );
 
   return {
     keep: (circuit) => {

@@ -1,10 +1,9 @@
 import { epochMs } from '../clock/time.js';
-import { isObject } from '../image/json-object.js';
 import { registryPhases, type RegistryPhase } from '../vocabulary/phase.js';
 import type { Reason, ReasonCode } from '../vocabulary/reason.js';
 import { redactText } from '../vocabulary/redact.js';
 import { isCause } from './cause.js';
-import type { DocumentKind } from './state-document.js';
+import { objectOf, type DocumentKind } from './state-document.js';
 import { maxRetryAfterMs } from './verdict.js';
 
 /** One circuit as it is kept; times are milliseconds since the epoch. */
@@ -142,9 +141,4 @@ function oneOf<const Word extends string>(words: readonly Word[], value: unknown
   const found = words.find((word) => word === value);
   if (found === undefined) throw new TypeError(`${JSON.stringify(value)} is none of ${words.join(', ')}`);
   return found;
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (!isObject(value)) throw new TypeError('it is not an object');
-  return value;
 }

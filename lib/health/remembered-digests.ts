@@ -1,8 +1,8 @@
 import { epochMs } from '../clock/time.js';
 import { parseDigest } from '../image/digest.js';
-import { isObject } from '../image/json-object.js';
 import type { Digest } from '../vocabulary/digest.js';
-import type { DocumentKind, StateDocument } from './state-document.js';
+import { backgroundSave } from './background-save.js';
+import { objectOf, type DocumentKind, type StateDocument } from './state-document.js';
 import type { StateStore } from './state-store.js';
 
 /** What a tag meant when a registry that may say so said it last. */
@@ -48,24 +48,16 @@ export function openRememberedDigests(
   const document: StateDocument<Images> = store.document(digestsDocument);
   /** What the disk does not have yet, or will never have while it fails. */
   let unsaved: Images = new Map();
-  let saving: Promise<void> | null = null;
 
-  function save(): Promise<void> {
-    saving ??= saveAll().finally(() => {
-      saving = null;
-    });
-    return saving;
-  }
-
-  /** One write carries everything that came while the one before it was under way. */
-  async function saveAll(): Promise<void> {
-    while (unsaved.size > 0) {
+  const save = backgroundSave(
+    () => unsaved.size > 0,
+    async () => {
       const batch = unsaved;
-      const kept = await document.update((images) => merge(images, batch, maxImages));
-      if (kept === null) return;
+      if ((await document.update((images) => merge(images, batch, maxImages))) === null) return false;
       unsaved = new Map([...unsaved].filter(([image, entry]) => batch.get(image) !== entry));
-    }
-  }
+      return true;
+    },
+  );
 
   async function recall(image: string): Promise<RememberedDigest | null> {
     // Both before and after: what is saved while the disk is read may be in neither of the other two.
@@ -156,9 +148,4 @@ function digestOfText(text: unknown): Digest {
   const digest = typeof text === 'string' ? parseDigest(text) : null;
   if (digest === null) throw new TypeError('an entry has a malformed digest');
   return digest;
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (!isObject(value)) throw new TypeError('it is not an object');
-  return value;
 }

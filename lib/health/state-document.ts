@@ -1,3 +1,5 @@
+import { isObject } from '../image/json-object.js';
+
 /** What one document of the state is, and how it is written. */
 export interface DocumentKind<T> {
   /** Lower-case letters, digits and `-`: the file is called `<name>.json`. */
@@ -20,4 +22,10 @@ export interface StateDocument<T> {
    * `change` may be called again when another process was faster.
    */
   update(change: (kept: T) => T): Promise<T | null>;
+}
+
+/** For `parse`: a part of a document that must be an object. @throws TypeError */
+export function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  if (!isObject(value)) throw new TypeError('it is not an object');
+  return value;
 }

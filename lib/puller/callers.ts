@@ -42,6 +42,11 @@ export class Callers {
     return [...this.#callers.keys()].map(({ voice }) => voice.scope);
   }
 
+  /** `operation.kind` of each, null for one that has none. */
+  get kinds(): readonly (string | null)[] {
+    return this.scopes.map(({ operation }) => operation?.kind ?? null);
+  }
+
   /** When the last of them has to be over, on the monotonic clock. */
   get endsAtMs(): number {
     return Math.max(...[...this.#callers.keys()].map(({ endsAtMs }) => endsAtMs));

@@ -1,5 +1,5 @@
 import { monotonicMs } from '../clock/time.js';
-import type { Candidate } from '../failover/candidate.js';
+import { inOrder, type Candidate } from '../failover/candidate.js';
 import type { HeartContext } from '../failover/context.js';
 import { HedgeBytes } from '../failover/hedge-bytes.js';
 import type { HeartObserver } from '../failover/heart-observer.js';
@@ -59,7 +59,7 @@ export function openHeart(parts: PullerParts, request: HeartRequest, observer: H
       settings: parts.settings.transfer,
       budget: parts.budget,
       ramps: parts.ramps,
-      claim: { kind: callers.scopes[0]?.operation?.kind ?? '', pullId },
+      claim: { kind: callers.kinds[0] ?? '', pullId },
       hedgeBytes: new HedgeBytes(parts.settings.transfer.hedge.budget),
     },
     observer,
@@ -77,7 +77,7 @@ export function placesOf({ job, plan }: Pick<HeartRequest, 'job' | 'plan'>): rea
  */
 export function shareKeyOf({ job, plan, trust, callers }: Omit<HeartRequest, 'pullId' | 'signal'>): string {
   const places = plan.places.map(({ registry, repository }) => [registry.prefix, repository]);
-  const kind = callers.scopes[0]?.operation?.kind ?? null;
+  const [kind = null] = callers.kinds;
   return JSON.stringify([places, trust, plan.order.layers, job.credentialIdentity, job.policy.limits, kind]);
 }
 
@@ -91,8 +91,4 @@ function candidatesOf(parts: PullerParts, request: HeartRequest): readonly Candi
     isAuthority: place === authority,
     client: parts.clients.of(place, request.trust),
   }));
-}
-
-function inOrder(candidates: readonly Candidate[], registries: readonly string[]): readonly Candidate[] {
-  return registries.flatMap((prefix) => candidates.find(({ registry }) => registry === prefix) ?? []);
 }

@@ -18,16 +18,16 @@ export function noteServed(targets: ProbeTargets, { reference, sources, trees }:
   for (const candidate of sources.candidates) {
     const { registry, repository } = candidate;
     const objects = sources.objectsOf(candidate);
-    const served = blobsOf(trees).filter(({ digest }) => objects.has(digest));
-    const largest = served.toSorted((a, b) => b.size - a.size)[0];
-    if (largest !== undefined && sources.isGood(candidate, 'layers')) {
-      targets.served(registry, 'layers', { repository, object: largest.digest, size: largest.size });
+    if (sources.isGood(candidate, 'layers')) {
+      const served = blobsOf(trees).filter(({ digest }) => objects.has(digest));
+      const [largest] = served.toSorted((a, b) => b.size - a.size);
+      if (largest !== undefined) {
+        targets.served(registry, 'layers', { repository, object: largest.digest, size: largest.size });
+      }
     }
-    const manifest = [reference.tag, reference.digest].flatMap((name) =>
-      name !== null && objects.has(name) ? [name] : [],
-    )[0];
-    if (manifest !== undefined && sources.isGood(candidate, 'metadata')) {
-      targets.served(registry, 'metadata', { repository, object: manifest });
+    if (sources.isGood(candidate, 'metadata')) {
+      const manifest = [reference.tag, reference.digest].find((name) => name !== null && objects.has(name)) ?? null;
+      if (manifest !== null) targets.served(registry, 'metadata', { repository, object: manifest });
     }
   }
 }
@@ -38,9 +38,10 @@ export function noteFailed(
   { registry, phase, verdict, object, bytes }: Attempt,
   { sources, trees }: Omit<SeenByPull, 'reference'>,
 ): void {
+  if (phase !== 'layers' || verdict !== 'ill') return;
   const blob = blobsOf(trees).find(({ digest }) => digest === object);
   const repository = sources.named(registry)?.repository;
-  if (phase !== 'layers' || verdict !== 'ill' || blob === undefined || repository === undefined) return;
+  if (blob === undefined || repository === undefined) return;
   const offset = Math.min(bytes, Math.max(0, blob.size - 1));
   targets.failedAt(registry, { repository, digest: blob.digest, size: blob.size, offset });
 }

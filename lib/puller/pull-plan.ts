@@ -20,7 +20,7 @@ export function planPull(
     replicaSets: settings.replicaSets,
     circuits,
     controls,
-    kinds: callers.scopes.map(({ operation }) => operation?.kind ?? null),
+    kinds: callers.kinds,
     first: policy.order,
     ...how,
   });

@@ -34,7 +34,7 @@ export class RunningPulls {
       } catch {
         continue;
       }
-      sources.steer({ order: plan.order, reason, inFlight });
+      sources.steering.steer({ order: plan.order, reason, inFlight });
     }
   }
 }

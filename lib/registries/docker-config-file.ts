@@ -1,9 +1,9 @@
-import type { BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { CredentialsUnavailableError } from './credentials-unavailable.js';
 import { checkCredentials, type Credentials } from './credentials.js';
 import { readBoundedFile } from '../files/bounded-file.js';
 import { fileErrorCode } from '../files/file-error.js';
+import { stampOf } from '../files/file-state.js';
 import { isObject } from '../image/json-object.js';
 import { dockerHub } from '../image/registry-host.js';
 import { dockerHubApi } from './prefix.js';
@@ -73,10 +73,6 @@ export async function readDockerConfigFile(
       `Docker's configuration ${path} could not be read (${code})`,
     );
   }
-}
-
-function stampOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
 /**

@@ -26,11 +26,7 @@ describe("an operator's hand", () => {
 
   beforeEach(async () => {
     const images = { ...many, 'team/app:db': image };
-    [first, second] = (await Promise.all([1, 2].map(() => rig.registry({ images })))) as [
-      RegistryDouble,
-      RegistryDouble,
-    ];
-    prefixes = [`${first.host}/team`, `${second.host}/team`];
+    ({ first, second, prefixes } = await rig.pair(images));
     name = `${first.host}/team/app:db`;
   });
 

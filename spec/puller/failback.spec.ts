@@ -20,15 +20,10 @@ describe('a registry whose layers are dead', function () {
   this.timeout(60_000);
   const rig = usePullRig();
   let first: RegistryDouble;
-  let second: RegistryDouble;
   let registries: readonly string[];
 
   beforeEach(async () => {
-    [first, second] = (await Promise.all([1, 2].map(() => rig.registry({ images })))) as [
-      RegistryDouble,
-      RegistryDouble,
-    ];
-    registries = [`${first.host}/team`, `${second.host}/team`];
+    ({ first, prefixes: registries } = await rig.pair(images));
   });
 
   const open = (): RecordedPuller =>

@@ -24,11 +24,7 @@ describe('the first bad week of a host', function () {
   let registries: readonly string[];
 
   beforeEach(async () => {
-    [first, second] = (await Promise.all([1, 2].map(() => rig.registry({ images })))) as [
-      RegistryDouble,
-      RegistryDouble,
-    ];
-    registries = [`${first.host}/team`, `${second.host}/team`];
+    ({ first, second, prefixes: registries } = await rig.pair(images));
   });
 
   const open = (): RecordedPuller =>

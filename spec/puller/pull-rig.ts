@@ -21,12 +21,21 @@ export interface RecordedPuller extends Puller {
   readonly heard: readonly PullEvent[];
 }
 
+/** A registry and its replica. */
+export interface RegistryPair {
+  readonly first: RegistryDouble;
+  readonly second: RegistryDouble;
+  readonly prefixes: readonly [string, string];
+}
+
 /** What the specs of the puller run on: real doubles over real sockets, and a directory that is gone afterwards. */
 export interface PullRig {
   /** A directory of this test alone. */
   readonly directory: string;
   engine(name?: string, options?: OciLayoutOptions): OciLayout;
   registry(options?: RegistryDoubleOptions): Promise<RegistryDouble>;
+  /** A registry and its replica, which hold the same images below `team`. */
+  pair(images: RegistryDoubleOptions['images']): Promise<RegistryPair>;
   /** Its engine is `engine()` unless the options name one. */
   puller(options?: PullerOptions): RecordedPuller;
 }
@@ -80,6 +89,11 @@ export function usePullRig(): PullRig {
       const registry = await startRegistryDouble(options);
       registries.push(registry);
       return registry;
+    },
+    pair: async (images) => {
+      const options = images === undefined ? {} : { images };
+      const [first, second] = [await rig.registry(options), await rig.registry(options)];
+      return { first, second, prefixes: [`${first.host}/team`, `${second.host}/team`] };
     },
     puller: (options = {}) => {
       const puller = createPuller({ engine: rig.engine(), ...options });

@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import { epochMs } from '../../clock/time.js';
+import { stampOf } from '../../files/file-state.js';
 
 /**
  * A file changed within one tick of the file system's clock can look like the one before: what is that young is read
@@ -12,9 +13,4 @@ export function settledStampOf(state: BigIntStats): string | null {
   const { mtimeMs, ctimeMs } = state;
   const changedAtMs = Number(mtimeMs > ctimeMs ? mtimeMs : ctimeMs);
   return epochMs() - changedAtMs < settledAfterMs ? null : stampOf(state);
-}
-
-/** The same of a file that is written once and then stays as it is, whatever its age. */
-export function stampOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [ino, size, mtimeNs, ctimeNs].join(' ');
 }

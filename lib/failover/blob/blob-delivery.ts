@@ -87,7 +87,7 @@ export class BlobDelivery {
     const { sources } = this.#context;
     const stops = [
       sources.onSuspicion(this.#window.tell),
-      sources.onSteered(() => {
+      sources.steering.onSteered(() => {
         this.#moveAway(ask);
       }),
     ];
@@ -284,7 +284,7 @@ export class BlobDelivery {
     this.#isOutranked = first !== undefined && first !== ask.candidate && !ask.isAlone && ask.mayLeaveFor(first);
     for (const flight of this.#window.open) {
       const isLeft = this.#isOutranked && flight.candidate === ask.candidate;
-      if (isLeft || sources.isBarred(flight.candidate, 'layers')) flight.cut();
+      if (isLeft || sources.steering.isBarred(flight.candidate, 'layers')) flight.cut();
     }
     this.#window.tell();
   }

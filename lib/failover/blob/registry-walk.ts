@@ -247,7 +247,8 @@ export class RegistryWalk {
     const from = this.#holder;
     if (from === null || from === candidate) return;
     const { sources } = this.#context;
-    const reason = this.#lost?.judgement.reason ?? sources.whyPassed(from, 'layers') ?? sources.lastReason(from);
+    const reason =
+      this.#lost?.judgement.reason ?? sources.steering.whyPassed(from, 'layers') ?? sources.lastReason(from);
     this.#moveWork(from, candidate, reason);
   }
 

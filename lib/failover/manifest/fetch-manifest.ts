@@ -86,7 +86,7 @@ async function walk(
   };
 
   /** An operator changed whom to ask: whoever is not to be asked any more is not waited for either. */
-  const stopSteering = sources.onSteered(() => {
+  const stopSteering = sources.steering.onSteered(() => {
     const order = sources.order('metadata');
     waiting = order.filter((candidate) => waiting.includes(candidate));
     for (const { candidate, abort } of running.values()) {
@@ -209,7 +209,7 @@ function tookOver(
   const late = { kind: 'limit', limit: 'metadata.requestMs', value: lateAfterMs ?? 0, bytes: 0 } as const;
   const reason =
     lastReason ??
-    context.sources.whyPassed(from, 'metadata') ??
+    context.sources.steering.whyPassed(from, 'metadata') ??
     judge({ evidence: late, phase: 'metadata' }, { registry: from.registry, object }).reason;
   context.sources.movedOver({ phase: 'metadata', from: from.registry, to: to.registry, reason, bytesKept: 0, object });
 }

@@ -8,7 +8,7 @@ import { readBoundedFile } from '../../files/bounded-file.js';
 import { syncDirectory, writeDurably } from '../../files/durable-file.js';
 import { fileErrorCode, unlessMissing } from '../../files/file-error.js';
 import { takeFileLock } from '../../files/file-lock.js';
-import { fileState } from '../../files/file-state.js';
+import { fileState, stampOf } from '../../files/file-state.js';
 import { isObject } from '../../image/json-object.js';
 import { showValue } from '../../policy/option-bag.js';
 import { parseControlState, type ControlEntry, type DeclaredControl } from './control-entry.js';
@@ -160,9 +160,4 @@ async function sweep(file: string): Promise<void> {
       await rm(join(directory, other), { force: true });
     }
   }
-}
-
-/** Which file it is, as it is now; null: there is none. Times of its inode too: a copying tool may keep the others. */
-export function stampOf(stats: BigIntStats | null): string | null {
-  return stats === null ? null : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
 }

@@ -2,9 +2,9 @@ import { watch, type BigIntStats, type FSWatcher } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { epochMs, monotonicMs } from '../../clock/time.js';
 import { fileErrorCode } from '../../files/file-error.js';
-import { fileState } from '../../files/file-state.js';
+import { fileState, stampOf } from '../../files/file-state.js';
 import { createLog } from '../../log/log.js';
-import { readControlFile, stampOf } from './control-file.js';
+import { readControlFile } from './control-file.js';
 import type { Controls } from './controls.js';
 
 const log = createLog('health');

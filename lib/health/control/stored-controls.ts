@@ -1,6 +1,7 @@
 import { epochMs } from '../../clock/time.js';
 import { isObject } from '../../image/json-object.js';
 import type { Control } from '../../vocabulary/control.js';
+import { backgroundSave } from '../background-save.js';
 import type { DocumentKind, StateDocument } from '../state-document.js';
 import { maxControls, parseControlEntry } from './control-entry.js';
 import { isOver, type PlacedControl } from './placed-control.js';
@@ -75,7 +76,6 @@ export function openControlMemory(document: StateDocument<StoredControls>): Cont
   /** Grows with every word and with every save: what was read meanwhile may be neither the old nor the new. */
   let turns = 0;
   let adopted: { readonly kept: StoredControls; readonly turn: number } | null = null;
-  let saving: Promise<void> | null = null;
 
   function say(next: Unsaved): void {
     unsaved = next;
@@ -83,22 +83,16 @@ export function openControlMemory(document: StateDocument<StoredControls>): Cont
     void save();
   }
 
-  function save(): Promise<void> {
-    saving ??= saveAll().finally(() => {
-      saving = null;
-    });
-    return saving;
-  }
-
-  /** One write carries everything that came while the one before it was under way. */
-  async function saveAll(): Promise<void> {
-    while (unsaved.changes.size > 0 || unsaved.replacement !== null) {
+  const save = backgroundSave(
+    () => unsaved.changes.size > 0 || unsaved.replacement !== null,
+    async () => {
       const batch = unsaved;
-      if ((await document.update((kept) => merge(kept, batch))) === null) return;
+      if ((await document.update((kept) => merge(kept, batch))) === null) return false;
       unsaved = without(unsaved, batch);
       turns += 1;
-    }
-  }
+      return true;
+    },
+  );
 
   return {
     set: (stored) => say({ ...unsaved, changes: new Map([...unsaved.changes, [stored.control.id, stored]]) }),

@@ -1,8 +1,7 @@
 import { epochMs } from '../../clock/time.js';
 import { parseDigest } from '../../image/digest.js';
-import { isObject } from '../../image/json-object.js';
 import type { Digest } from '../../vocabulary/digest.js';
-import type { DocumentKind } from '../state-document.js';
+import { objectOf, type DocumentKind } from '../state-document.js';
 
 /** What of a layer one probe reads: more than what lies in the buffers between a stalled storage and us. */
 export const probeBytes: number = 64 * 1024;
@@ -141,10 +140,5 @@ function countOf(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw new TypeError('a number is malformed');
   }
-  return value;
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  if (!isObject(value)) throw new TypeError('it is not an object');
   return value;
 }

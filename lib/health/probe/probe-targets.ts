@@ -3,6 +3,7 @@ import { createBoundedMap } from '../../policy/bounded-map.js';
 import { parseDigest } from '../../image/digest.js';
 import type { Digest } from '../../vocabulary/digest.js';
 import type { RegistryPhase } from '../../vocabulary/phase.js';
+import { backgroundSave } from '../background-save.js';
 import type { StateDocument } from '../state-document.js';
 import {
   layerKey,
@@ -74,7 +75,6 @@ export function createProbeTargets(document?: StateDocument<KeptTargets>): Probe
   /** What must not come back from the disk, by the key of what was forgotten. */
   let forgotten = new Set<string>();
   let savedAtMs = -Infinity;
-  let saving: Promise<void> | null = null;
 
   function of(registry: string): RegistryTargets {
     return targets.get(registry) ?? nothing;
@@ -97,29 +97,21 @@ export function createProbeTargets(document?: StateDocument<KeptTargets>): Probe
     if (isUrgent || monotonicMs() - savedAtMs >= saveEveryMs) void save();
   }
 
-  function save(): Promise<void> {
-    saving ??= saveAll().finally(() => {
-      saving = null;
-    });
-    return saving;
-  }
-
-  async function saveAll(): Promise<void> {
-    if (document === undefined) return;
-    while (unsaved.size > 0) {
+  const save = backgroundSave(
+    () => unsaved.size > 0,
+    async () => {
       const batch = unsaved;
       unsaved = new Set();
       const gone = forgotten;
       forgotten = new Set();
       savedAtMs = monotonicMs();
-      const kept = await document.update((before) => mergeInto(before, batch, gone));
-      if (kept === null) {
-        unsaved = new Set([...batch, ...unsaved]);
-        forgotten = new Set([...gone, ...forgotten].slice(-maxForgotten));
-        return;
-      }
-    }
-  }
+      const kept = (await document?.update((before) => mergeInto(before, batch, gone))) ?? null;
+      if (kept !== null) return true;
+      unsaved = new Set([...batch, ...unsaved]);
+      forgotten = new Set([...gone, ...forgotten].slice(-maxForgotten));
+      return false;
+    },
+  );
 
   function mergeInto(before: KeptTargets, registries: ReadonlySet<string>, gone: ReadonlySet<string>): KeptTargets {
     const merged = new Map(before);
@@ -175,7 +167,7 @@ export function createProbeTargets(document?: StateDocument<KeptTargets>): Probe
       if (kept.size > 0) for (const listener of [...listeners]) listener();
     },
     flush: async () => {
-      await saving;
+      await save();
       await save();
     },
   };

@@ -115,7 +115,7 @@ export class DirectPlace {
   /** An operator does not want it to be asked: it would have to serve both phases. */
   get isBarred(): boolean {
     const { sources } = this.#request.context;
-    return sources.isBarred(this.candidate, 'metadata') || sources.isBarred(this.candidate, 'layers');
+    return sources.steering.isBarred(this.candidate, 'metadata') || sources.steering.isBarred(this.candidate, 'layers');
   }
 
   async #try(before: ReadonlySet<string>, isLast: boolean, mayRepeat: boolean): Promise<Brought | 'again'> {
@@ -136,7 +136,7 @@ export class DirectPlace {
         isLast,
         signal,
         whenUnwanted: (listener) =>
-          context.sources.onSteered(() => {
+          context.sources.steering.onSteered(() => {
             if (this.isBarred) listener();
           }),
         onLine: this.#follow(),

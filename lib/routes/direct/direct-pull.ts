@@ -61,10 +61,11 @@ export class DirectPull {
     const blame = new DirectBlame(traits.store, this.#request.escape !== null);
     let left = this.#places(traits, books, blame);
     for (let waited = 0; ; waited += 1) {
-      const ready = left.filter(({ candidate }) => !this.#isLimited(candidate));
+      const ready = left.filter((place) => !place.isBarred && !this.#isLimited(place.candidate));
       /** Were ended though the engine may have been unpacking: asked again, with time for that, when no other could. */
       const patient: DirectPlace[] = [];
       for (const place of ready) {
+        // An operator may have acted meanwhile.
         if (place.isBarred) continue;
         const isLast = place === ready.at(-1) && patient.length === 0;
         const brought = await this.#from(place, isLast, blame);
