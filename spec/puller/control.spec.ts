@@ -1,3 +1,5 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { isImageRefusedError } from '../../lib/errors/image-refused-error.js';
 import type { PullEventOf } from '../../lib/events/pull-event.js';
@@ -5,6 +7,7 @@ import { layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import { failureOf } from '../support/failure-of.js';
+import { useTemporaryDirectory } from '../support/temporary-directory.js';
 import { until } from '../support/until.js';
 import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
 
@@ -19,6 +22,7 @@ const act = { reason: 'the storage of the first stalls', actor: 'joe' };
 
 describe("an operator's hand", () => {
   const rig = usePullRig();
+  const directory = useTemporaryDirectory();
   let first: RegistryDouble;
   let second: RegistryDouble;
   let prefixes: readonly [string, string];
@@ -107,60 +111,89 @@ describe("an operator's hand", () => {
     expect((await puller.explain(name)).order.layers).to.deep.equal(prefixes);
   });
 
-  it('moves the pulls of one kind that are under way, within a second and from the byte reached, and no others', async () => {
-    const slow = [layers.drip({ bytesPerSecond: 20_000, afterBytes: 50_000 })];
-    await first.setFaults(slow);
-    const puller = rig.puller({
-      registries: prefixes,
-      timeouts: { layers: { minBytesPerSecond: 1, stallMs: 60_000 } },
-      transfer: { hedge: { layersMs: Infinity, metadataMs: Infinity } },
-    });
-    const engines = ['database', 'app'].map((kind) => rig.engine(kind));
-    const begun = engines.flatMap((engine, of) =>
-      Array.from({ length: 25 }, (_, n) =>
-        puller.pullWithFailover(`${first.host}/team/app:${n}`, {
-          engine,
-          operation: { kind: of === 0 ? 'database' : 'app', id: `${n}` },
-        }),
-      ),
-    );
-    const underWay = (kind: string): number =>
-      new Set(
-        puller.heard.flatMap((event) =>
-          event.type === 'pull:progressed' &&
-          event.operation?.kind === kind &&
-          event.layers.some(({ doneBytes }) => doneBytes >= 50_000)
-            ? [event.pullId]
-            : [],
+  /** How an operator says it; both hold for as long. */
+  const holdsForMs = 8_000;
+  const ways: readonly {
+    readonly by: string;
+    readonly ban: (puller: RecordedPuller, file: string) => Promise<void>;
+  }[] = [
+    {
+      by: 'by a call',
+      ban: async (puller) => {
+        puller.control.ban(prefixes[0], { scope: { operationKind: 'database' }, forMs: holdsForMs, ...act });
+      },
+    },
+    {
+      by: 'by the control file',
+      ban: async (_, file) => {
+        const untilMs = Date.now() + holdsForMs;
+        const control = { act: 'ban', registry: prefixes[0], scope: { operationKind: 'database' }, untilMs, ...act };
+        await writeFile(`${file}.new`, JSON.stringify({ version: 1, controls: [control] }));
+        await rename(`${file}.new`, file);
+      },
+    },
+  ];
+
+  for (const { by, ban } of ways)
+    it(`moves the pulls of one kind that are under way, within a second and from the byte reached, and no others, until it expires: ${by}`, async () => {
+      const file = join(directory.path, 'controls.json');
+      const slow = [layers.drip({ bytesPerSecond: 20_000, afterBytes: 50_000 })];
+      await first.setFaults(slow);
+      const puller = rig.puller({
+        registries: prefixes,
+        controlFile: file,
+        timeouts: { layers: { minBytesPerSecond: 1, stallMs: 60_000 } },
+        transfer: { hedge: { layersMs: Infinity, metadataMs: Infinity } },
+      });
+      const engines = ['database', 'app'].map((kind) => rig.engine(kind));
+      const begun = engines.flatMap((engine, of) =>
+        Array.from({ length: 25 }, (_, n) =>
+          puller.pullWithFailover(`${first.host}/team/app:${n}`, {
+            engine,
+            operation: { kind: of === 0 ? 'database' : 'app', id: `${n}` },
+          }),
         ),
-      ).size;
-    await until(() => underWay('database') >= 3 && underWay('app') >= 3, 'layers of both kinds are slow');
-    const movedAtMs = Date.now();
-    puller.control.ban(prefixes[0], { scope: { operationKind: 'database' }, ...act });
-    const databases = await Promise.all(begun.slice(0, 25));
-    expect(Date.now() - movedAtMs, 'all of them are there').to.be.below(5_000);
-    expect(second.requests.filter(({ kind }) => kind === 'blob')).to.not.have.length(0);
-    for (const { failovers, served } of databases) {
-      expect(served.map(({ registry }) => registry)).to.include(prefixes[1]);
-      for (const { reason } of failovers) expect(reason).to.include({ cause: 'caller', code: 'steered' });
-    }
-    const moved = puller.heard.filter(
-      (event): event is PullEventOf<'pull:failed-over'> => event.type === 'pull:failed-over',
-    );
-    expect(moved).to.not.have.length(0);
-    for (const { operation, atMs, bytesKept } of moved) {
-      expect(operation?.kind).to.equal('database');
-      expect(atMs - movedAtMs).to.be.below(1_000);
-      expect(bytesKept).to.be.at.least(0);
-    }
-    expect(Math.max(...moved.map(({ bytesKept }) => bytesKept)), 'from the byte reached').to.be.greaterThan(0);
-    await first.setFaults([]);
-    for (const { served } of await Promise.all(begun.slice(25))) {
-      expect(served.map(({ registry }) => registry)).to.deep.equal([prefixes[0]]);
-    }
-    const three = many['team/app:3'] ?? image;
-    for (const engine of engines) await expectWhole(engine, `${first.host}/team/app:3`, three);
-  }).timeout(60_000);
+      );
+      const underWay = (kind: string): number =>
+        new Set(
+          puller.heard.flatMap((event) =>
+            event.type === 'pull:progressed' &&
+            event.operation?.kind === kind &&
+            event.layers.some(({ doneBytes }) => doneBytes >= 50_000)
+              ? [event.pullId]
+              : [],
+          ),
+        ).size;
+      await until(() => underWay('database') >= 3 && underWay('app') >= 3, 'layers of both kinds are slow');
+      const movedAtMs = Date.now();
+      await ban(puller, file);
+      const databases = await Promise.all(begun.slice(0, 25));
+      expect(Date.now() - movedAtMs, 'all of them are there').to.be.below(5_000);
+      expect(second.requests.filter(({ kind }) => kind === 'blob')).to.not.have.length(0);
+      for (const { failovers, served } of databases) {
+        expect(served.map(({ registry }) => registry)).to.include(prefixes[1]);
+        for (const { reason } of failovers) expect(reason).to.include({ cause: 'caller', code: 'steered' });
+      }
+      const moved = puller.heard.filter(
+        (event): event is PullEventOf<'pull:failed-over'> => event.type === 'pull:failed-over',
+      );
+      expect(moved).to.not.have.length(0);
+      for (const { operation, atMs, bytesKept } of moved) {
+        expect(operation?.kind).to.equal('database');
+        expect(atMs - movedAtMs).to.be.below(1_000);
+        expect(bytesKept).to.be.at.least(0);
+      }
+      expect(Math.max(...moved.map(({ bytesKept }) => bytesKept)), 'from the byte reached').to.be.greaterThan(0);
+      await first.setFaults([]);
+      for (const { served } of await Promise.all(begun.slice(25))) {
+        expect(served.map(({ registry }) => registry)).to.deep.equal([prefixes[0]]);
+      }
+      const three = many['team/app:3'] ?? image;
+      for (const engine of engines) await expectWhole(engine, `${first.host}/team/app:3`, three);
+
+      await until(() => changes(puller).some(({ change }) => change === 'expired'), 'it has expired');
+      expect(await servedBy(puller, 'database')).to.deep.equal([prefixes[0]]);
+    }).timeout(60_000);
 
   it('lets requests under way finish where that is wanted', async () => {
     await first.setFaults([layers.drip({ bytesPerSecond: 100_000, afterBytes: 100_000 })]);
