@@ -7,7 +7,6 @@ import { layers, metadata } from '../../lib/testing/fault-groups.js';
 import type { RegistryDouble } from '../../lib/testing/registry-double.js';
 import { seededImage } from '../../lib/testing/seeded-image.js';
 import { failureOf } from '../support/failure-of.js';
-import { useTemporaryDirectory } from '../support/temporary-directory.js';
 import { until } from '../support/until.js';
 import { expectWhole, type RecordedPuller, usePullRig } from './pull-rig.js';
 
@@ -22,7 +21,6 @@ const act = { reason: 'the storage of the first stalls', actor: 'joe' };
 
 describe("an operator's hand", () => {
   const rig = usePullRig();
-  const directory = useTemporaryDirectory();
   let first: RegistryDouble;
   let second: RegistryDouble;
   let prefixes: readonly [string, string];
@@ -136,7 +134,7 @@ describe("an operator's hand", () => {
 
   for (const { by, ban } of ways)
     it(`moves the pulls of one kind that are under way, within a second and from the byte reached, and no others, until it expires: ${by}`, async () => {
-      const file = join(directory.path, 'controls.json');
+      const file = join(rig.directory, 'controls.json');
       const slow = [layers.drip({ bytesPerSecond: 20_000, afterBytes: 50_000 })];
       await first.setFaults(slow);
       const puller = rig.puller({
